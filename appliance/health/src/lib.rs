@@ -1,0 +1,1 @@
+//! What all parts of the box share: the health file, state codes, board facts.

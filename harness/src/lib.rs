@@ -1,0 +1,1 @@
+//! A QEMU machine around the image: console, QMP, lights, keys, link, power, probe.

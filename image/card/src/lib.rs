@@ -1,0 +1,1 @@
+//! The card: layout, partition table, FAT, boot scripts, initramfs, loader.

@@ -1,0 +1,3 @@
+//! The workstation command: lock, build, run and show a Stayput card image.
+
+fn main() {}
