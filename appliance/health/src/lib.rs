@@ -1,1 +1,41 @@
-//! What all parts of the box share: the health file, state codes, board facts.
+//! What all parts of the box share: the health file, state codes, board facts, the table of persistent paths.
+//!
+//! Everything here is a value and a parser of untrusted text, except [`Writer`], which renames one small file into
+//! place, and [`read`], which opens one. A part reports like this:
+//!
+//! ```no_run
+//! use stayput_health::{Code, Moment, Part, State, Writer};
+//!
+//! let mut health = Writer::new(Part::Courier);
+//! health.count("orders", 17);
+//! health.write(State::Running, Code::Running, Moment::now())?;
+//! # Ok::<(), stayput_health::Error>(())
+//! ```
+//!
+//! The rules behind the formats are in `docs/health.md`.
+
+pub mod board;
+mod code;
+mod document;
+mod error;
+mod file;
+mod moment;
+mod part;
+pub mod persist;
+mod reader;
+mod word;
+mod writer;
+
+pub use board::Board;
+pub use code::Code;
+pub use error::{Error, Place, Result};
+pub use file::{Report, State, VERSION};
+pub use moment::Moment;
+pub use part::Part;
+pub use persist::PersistTable;
+pub use reader::{Reading, parse, read, read_in};
+pub use word::Word;
+pub use writer::Writer;
+
+/// Where the parts' health files are on the box.
+pub const DIRECTORY: &str = "/run/stayput/health";

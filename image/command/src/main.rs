@@ -1,3 +1,14 @@
-//! The workstation command: lock, build, run and show a Stayput card image.
+//! `stayput`: builds, boots and explains the card image. Thin: the command line is in `cli`, each command in its room.
 
-fn main() {}
+mod build;
+mod cli;
+mod exit;
+mod lock;
+mod progress;
+mod run;
+mod show;
+mod tree;
+
+fn main() -> std::process::ExitCode {
+    exit::report(cli::run())
+}

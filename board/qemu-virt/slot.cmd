@@ -1,0 +1,21 @@
+# QEMU virt (with acpi=off: else it leaves out the PL061): load, add lights to QEMU's own device tree, boot.
+setenv bootargs "@CMDLINE@"
+load ${devtype} ${devnum}:${stayput_boot} @KERNEL_GZ@ Image.gz && unzip @KERNEL_GZ@ @KERNEL@ @KERNEL_SIZE@ && fdt addr ${fdt_addr} && fdt move ${fdt_addr} @FDT@ @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
+if test -n "${stayput_initrd}"; then
+  # The lights, on lines of the PL061 that QEMU leaves free; line 3 is QEMU's own power key.
+  fdt get value stayput_gpio /pl061@9030000 phandle
+  fdt mknode / leds
+  fdt set /leds compatible gpio-leds
+  fdt mknode /leds hat-green
+  fdt set /leds/hat-green label status:green
+  fdt set /leds/hat-green gpios <${stayput_gpio} @LED_STATUS_GREEN@>
+  fdt mknode /leds hat-yellow
+  fdt set /leds/hat-yellow label status:yellow
+  fdt set /leds/hat-yellow gpios <${stayput_gpio} @LED_STATUS_YELLOW@>
+  fdt mknode /leds hat-red
+  fdt set /leds/hat-red label status:red
+  fdt set /leds/hat-red gpios <${stayput_gpio} @LED_STATUS_RED@>
+
+  echo "stayput: starting slot ${stayput_slot}"
+  booti @KERNEL@ @INITRD@:${stayput_initrd} @FDT@
+fi

@@ -1,0 +1,14 @@
+# slot.scr in a slot's boot partition: what all boards share, then each served board's own part (board/<name>/slot.cmd)
+# under a test for the U-Boot it is for. boot.scr has set stayput_slot and stayput_boot.
+
+if test "${stayput_slot}" = "b"; then
+  setenv stayput_root @ROOT_B@
+else
+  setenv stayput_root @ROOT_A@
+fi
+setenv stayput_initrd
+
+@BOARDS@
+
+# booti does not return from a kernel that started.
+echo "stayput: slot ${stayput_slot} did not start on board ${board}"

@@ -1,0 +1,256 @@
+//! What a machine is made of, and the QEMU arguments that say so. Pure.
+
+use crate::credentials::{Credential, PROBE_SERIAL};
+use crate::disk::option_path;
+use crate::patience::Patience;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use stayput_probe::PORT;
+
+/// Which machine QEMU plays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Board {
+    /// QEMU's own board: the image's second home.
+    Virt {
+        /// Debian's U-Boot for it (`usr/lib/u-boot/qemu_arm64/u-boot.bin` in package u-boot-qemu).
+        uboot: PathBuf,
+    },
+    /// The NanoPi's 32-bit sibling: the same boot ROM path, SPL and script, up to the kernel it cannot start.
+    OrangePiPc {
+        /// `u-boot-sunxi-with-spl.bin` of package u-boot-sunxi:armhf, board nanopi_neo.
+        spl: PathBuf,
+    },
+}
+
+/// Everything a machine is started with. [`Options::new`] is the board as users have it: 512 MB, a network
+/// card, a watchdog, a random source.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The QEMU program.
+    pub qemu: OsString,
+    /// The card image. Never written to.
+    pub image: PathBuf,
+    /// Which machine.
+    pub board: Board,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub processors: u32,
+    /// A virtio random source. Without it the box is as poor as the NEO2.
+    pub random_source: bool,
+    /// Random seeds for the kernel in the device tree (`kaslr-seed`, `rng-seed`).
+    pub device_tree_seeds: bool,
+    /// A hardware watchdog.
+    pub watchdog: bool,
+    /// A network card on a user-mode network that leads nowhere.
+    pub network: bool,
+    /// The cross-built probe; without it nobody looks inside.
+    pub probe: Option<PathBuf>,
+    /// More credentials for systemd on the box.
+    pub credentials: Vec<Credential>,
+    /// What the hardware clock says at the start (`2026-11-20T12:00:00`); the host's time if none.
+    pub clock: Option<String>,
+    /// How long to believe that something will still happen.
+    pub patience: Patience,
+}
+
+impl Options {
+    /// The `virt` board with that image and that U-Boot.
+    pub fn new(image: impl Into<PathBuf>, uboot: impl Into<PathBuf>) -> Self {
+        Self::on(image, Board::Virt { uboot: uboot.into() }, 512, 2)
+    }
+
+    /// The H3 sibling with that image, its loader area replaced by that SPL.
+    pub fn orange_pi_pc(image: impl Into<PathBuf>, spl: impl Into<PathBuf>) -> Self {
+        // The board has four cores and 1 GiB and QEMU takes nothing else.
+        Self::on(image, Board::OrangePiPc { spl: spl.into() }, 1024, 4)
+    }
+
+    fn on(image: impl Into<PathBuf>, board: Board, memory: u32, processors: u32) -> Self {
+        Self {
+            qemu: "qemu-system-aarch64".into(),
+            image: image.into(),
+            board,
+            memory,
+            processors,
+            random_source: true,
+            device_tree_seeds: true,
+            watchdog: true,
+            network: true,
+            probe: None,
+            credentials: Vec::new(),
+            clock: None,
+            patience: Patience::from_env(),
+        }
+    }
+
+    /// With this probe.
+    pub fn with_probe(mut self, probe: impl Into<PathBuf>) -> Self {
+        self.probe = Some(probe.into());
+        self
+    }
+}
+
+/// Who has the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConsoleEnd {
+    /// The harness.
+    Socket,
+    /// A person: Ctrl-A X and Ctrl-C end the machine.
+    Terminal,
+}
+
+/// The files that the machine's home holds.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub card: PathBuf,
+    pub console: PathBuf,
+    pub control: PathBuf,
+    pub probe_port: PathBuf,
+    pub probe_disk: PathBuf,
+    /// Each credential's name for fw_cfg and its file.
+    pub credentials: Vec<(String, PathBuf)>,
+}
+
+/// The whole command line after the program's name.
+pub(crate) fn arguments(options: &Options, files: &Files, console: ConsoleEnd) -> Vec<OsString> {
+    let mut line = Line::default();
+    // Nothing that this QEMU's packager or this user's configuration thinks every machine should have.
+    line.flag("-nodefaults").flag("-no-user-config").option("-display", "none");
+    match &options.board {
+        Board::Virt { uboot } => virt(&mut line, options, files, uboot),
+        Board::OrangePiPc { .. } => {
+            line.option("-machine", "orangepi-pc");
+            line.with_path("-drive", "if=sd,format=qcow2,file=", &files.card);
+        }
+    }
+    line.option("-m", options.memory.to_string()).option("-smp", options.processors.to_string());
+    if let Some(clock) = &options.clock {
+        line.option("-rtc", format!("base={clock}"));
+    }
+    match console {
+        ConsoleEnd::Socket => {
+            line.with_path("-chardev", "socket,id=console,path=", &files.console).option("-serial", "chardev:console");
+            line.with_path("-chardev", "socket,id=control,path=", &files.control);
+            line.option("-mon", "chardev=control,mode=control");
+        }
+        ConsoleEnd::Terminal => {
+            line.option("-chardev", "stdio,id=console,mux=on,signal=on").option("-serial", "chardev:console");
+            line.option("-mon", "chardev=console");
+        }
+    }
+    line.0
+}
+
+fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
+    // acpi=off: with ACPI, QEMU drops the GPIO chip that the lights hang on.
+    let seeds = if options.device_tree_seeds { "" } else { ",dtb-randomness=off" };
+    line.option("-machine", format!("virt,acpi=off{seeds}")).option("-cpu", "cortex-a53");
+    line.with_path("-bios", "", uboot);
+    // First on the bus: U-Boot tries disks in that order.
+    line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card);
+    line.option("-device", "virtio-blk-pci,drive=card");
+    line.option("-device", "virtio-keyboard-pci");
+    if options.network {
+        line.option("-netdev", "user,id=network");
+        line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");
+    }
+    if options.random_source {
+        line.option("-device", "virtio-rng-pci");
+    }
+    if options.watchdog {
+        line.option("-device", "i6300esb");
+    }
+    if options.probe.is_some() {
+        line.with_path("-drive", "if=none,id=probe,format=raw,readonly=on,file=", &files.probe_disk);
+        line.option("-device", format!("virtio-blk-pci,drive=probe,serial={PROBE_SERIAL}"));
+        line.option("-device", "virtio-serial-pci");
+        line.with_path("-chardev", "socket,id=probe,path=", &files.probe_port);
+        line.option("-device", format!("virtserialport,chardev=probe,name={PORT}"));
+    }
+    for (name, path) in &files.credentials {
+        line.with_path("-fw_cfg", &format!("name={name},file="), path);
+    }
+}
+
+#[derive(Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn flag(&mut self, flag: &str) -> &mut Self {
+        self.0.push(flag.into());
+        self
+    }
+
+    fn option(&mut self, flag: &str, value: impl Into<OsString>) -> &mut Self {
+        self.0.push(flag.into());
+        self.0.push(value.into());
+        self
+    }
+
+    fn with_path(&mut self, flag: &str, before: &str, path: &Path) -> &mut Self {
+        let mut value = OsString::from(before);
+        // `-bios` takes a bare path; only inside an option list does a comma mean something.
+        value.push(if before.is_empty() { path.to_owned() } else { option_path(path) });
+        self.option(flag, value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::for_the_probe;
+
+    fn files() -> Files {
+        let at = |name: &str| PathBuf::from("/h").join(name);
+        Files {
+            card: at("card"),
+            console: at("console"),
+            control: at("control"),
+            probe_port: at("port"),
+            probe_disk: at("disk"),
+            credentials: for_the_probe().iter().map(|c| (c.firmware_name(), at(c.name()))).collect(),
+        }
+    }
+
+    fn said(options: &Options, console: ConsoleEnd) -> String {
+        let words = arguments(options, &files(), console);
+        words.iter().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn virt() -> Options {
+        Options::new("/i", "/u")
+    }
+
+    #[test]
+    fn the_card_is_the_first_disk_on_the_bus() {
+        let said = said(&virt().with_probe("/p"), ConsoleEnd::Socket);
+        assert!(said.find("drive=card").unwrap() < said.find("drive=probe").unwrap(), "{said}");
+    }
+
+    #[test]
+    fn without_a_random_source_there_is_no_seed_by_another_way() {
+        let poor = Options { random_source: false, device_tree_seeds: false, ..virt() };
+        let said = said(&poor, ConsoleEnd::Socket);
+        assert!(!said.contains("virtio-rng") && said.contains("virt,acpi=off,dtb-randomness=off"), "{said}");
+    }
+
+    #[test]
+    fn without_a_probe_there_is_no_port_and_no_second_disk() {
+        let said = said(&virt(), ConsoleEnd::Socket);
+        assert!(!said.contains("virtserialport") && !said.contains("id=probe"), "{said}");
+    }
+
+    #[test]
+    fn the_sibling_gets_an_sd_card_and_nothing_virtual() {
+        let said = said(&Options::orange_pi_pc("/i", "/s"), ConsoleEnd::Socket);
+        assert!(said.contains("-machine orangepi-pc -drive if=sd,format=qcow2,file=/h/card"), "{said}");
+        assert!(!said.contains("virtio") && !said.contains("-bios"), "{said}");
+    }
+
+    #[test]
+    fn a_person_gets_the_monitor_key_and_ctrl_c_instead_of_sockets() {
+        let said = said(&virt(), ConsoleEnd::Terminal);
+        assert!(said.contains("stdio,id=console,mux=on,signal=on") && !said.contains("socket"), "{said}");
+    }
+}

@@ -1,0 +1,153 @@
+//! The command line: every flag once, and the dispatch.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::progress::Steps;
+use crate::tree::SourceTree;
+use crate::{build, exit, lock, run, show};
+
+/// Builds, boots and explains the Stayput card image.
+#[derive(Parser)]
+#[command(name = "stayput", version, after_help = exit::help())]
+struct Cli {
+    /// The Stayput source tree (default: the one around the working directory)
+    #[arg(long, global = true, value_name = "DIR")]
+    tree: Option<PathBuf>,
+    /// Say more: -v what happens, -vv every detail
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// No progress, even on a terminal
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pin every package of image/packages.toml by version, size and SHA-256
+    Lock(LockArgs),
+    /// Build output/<board>/sdcard.img from the locked packages
+    Build(BuildArgs),
+    /// Boot the built image in QEMU, its console in this terminal (leave with Ctrl-A X)
+    Run(RunArgs),
+    /// Explain an image: its packages, files, partitions or sizes
+    Show(ShowArgs),
+    /// Print what the boot tests need, as shell assignments
+    #[command(hide = true)]
+    TestInputs(BuildArgs),
+}
+
+/// Where packages come from.
+#[derive(Args, Clone, Debug, Default)]
+pub struct MirrorArgs {
+    /// The Debian mirror (default: the one this machine's apt uses); a URL or a folder
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// The mirror of the security archive (default: this machine's, or derived from --mirror)
+    #[arg(long, value_name = "URL")]
+    pub security_mirror: Option<String>,
+}
+
+/// `stayput lock`
+#[derive(Args)]
+pub struct LockArgs {
+    /// Take the newest versions and print what changed, security updates marked
+    #[arg(long)]
+    pub update: bool,
+    /// Only say whether the lock fits image/packages.toml; no network
+    #[arg(long, conflicts_with = "update")]
+    pub check: bool,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+}
+
+/// `stayput build`
+#[derive(Args)]
+pub struct BuildArgs {
+    /// The board, a folder under board/
+    #[arg(long, default_value = "nanopi-neo2")]
+    pub board: String,
+    /// Compile quickly instead of small (another image, without the published hash)
+    #[arg(long)]
+    pub dev: bool,
+    /// Take packages only from the cache
+    #[arg(long)]
+    pub offline: bool,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+}
+
+/// `stayput run`
+#[derive(Args)]
+pub struct RunArgs {
+    /// The board whose image is booted
+    #[arg(long, default_value = "nanopi-neo2")]
+    pub board: String,
+    /// Memory of the machine in MiB
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..=4096))]
+    pub memory: u32,
+    /// Keep what the box writes in this file and boot from it again next time (default: forget it)
+    #[arg(long, value_name = "FILE")]
+    pub disk: Option<PathBuf>,
+}
+
+/// `stayput show`
+#[derive(Args)]
+pub struct ShowArgs {
+    /// What to show
+    #[arg(value_enum)]
+    pub what: show::What,
+    /// The board whose image is shown
+    #[arg(long, default_value = "nanopi-neo2")]
+    pub board: String,
+}
+
+/// Parses the command line and runs the command.
+pub fn run() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    tracing_to_stderr(cli.verbose);
+    let tree = match &cli.tree {
+        Some(root) => SourceTree::at(root)?,
+        None => SourceTree::find()?,
+    };
+    // Tracing lines and a moving progress line would write over each other.
+    let mut steps = Steps::new(cli.quiet || cli.verbose > 0);
+    match cli.command {
+        Command::Lock(args) => lock::run(&tree, &args, &mut steps),
+        Command::Build(args) => build::run(&tree, &args, &mut steps),
+        Command::Run(args) => run::run(&tree, &args),
+        Command::Show(args) => show::run(&tree, &args),
+        Command::TestInputs(args) => build::test_inputs(&tree, &args, &mut steps),
+    }
+}
+
+fn tracing_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => LevelFilter::WARN,
+        1 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    };
+    let ours = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
+    ours.with_target(false).without_time().init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_ends_with_the_exit_codes() {
+        let help = Cli::command().render_help().to_string();
+        assert!(help.contains("Exit codes:"), "{help}");
+    }
+}

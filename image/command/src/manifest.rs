@@ -1,0 +1,124 @@
+//! `manifest.json`: what a built image holds, so that it can be shown and later verified.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{Code, Fault};
+
+/// Everything about one built image.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Format of this file.
+    pub version: u32,
+    /// The board that the image was built for.
+    pub board: String,
+    /// Every board that boots from these bytes.
+    pub serves: Vec<String>,
+    /// `pinned`, or `fallback`: an image with no promise about its hash.
+    pub toolchain: stayput_toolchain::Record,
+    /// SHA-256 of image/packages.lock.
+    pub lock_sha256: String,
+    /// The image file as a whole.
+    pub image: Blob,
+    /// What the card's table says, in order; partitions that the image leaves empty have no content.
+    pub partitions: Vec<Partition>,
+    /// The packages inside.
+    pub packages: Vec<Package>,
+    /// The root file system, every path.
+    pub files: Vec<File>,
+}
+
+/// A sequence of bytes with its hash.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Blob {
+    /// Its length in bytes.
+    pub size: u64,
+    /// SHA-256 in hex.
+    pub sha256: String,
+}
+
+/// A region of the card.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Partition {
+    /// Its name in image/card.toml.
+    pub name: String,
+    /// Its number in the partition table; the loader and the tables have none.
+    pub number: Option<u32>,
+    /// Where it starts on the card, in bytes.
+    pub offset: u64,
+    /// How much room it has; `data` takes the rest of the card.
+    pub room: Option<u64>,
+    /// What the image puts there.
+    pub content: Option<Blob>,
+}
+
+/// A package whose files are in the image.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Package {
+    /// Debian's name.
+    pub name: String,
+    /// Debian's version.
+    pub version: String,
+    /// Size of the .deb.
+    pub download: u64,
+}
+
+/// A path of the root file system.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct File {
+    /// Without a leading slash.
+    pub path: String,
+    /// Octal permission bits.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// The package or table it came from.
+    pub source: String,
+    /// Bytes, for a regular file.
+    #[serde(flatten)]
+    pub content: Content,
+}
+
+/// What is at a path.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Content {
+    /// A folder.
+    Directory,
+    /// A symbolic link.
+    Symlink {
+        /// Where it points.
+        target: String,
+    },
+    /// A regular file.
+    File(Blob),
+}
+
+impl Manifest {
+    /// Reads the manifest beside an image.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = match std::fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let message = format!("no image yet ({} is missing): run `stayput build` first", path.display());
+                return Err(Fault::new(Code::Usage, message).into());
+            }
+            Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
+        };
+        serde_json::from_slice(&text).map_err(|error| {
+            let message = format!("{} is not a manifest of this version ({error}): build again", path.display());
+            Fault::new(Code::Usage, message).into()
+        })
+    }
+
+    /// The manifest as it is written, with a line end.
+    pub fn to_json(&self) -> anyhow::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec_pretty(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+}

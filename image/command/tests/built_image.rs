@@ -1,0 +1,187 @@
+//! The built image held against tools that others wrote. Stage `image` of scripts/test, which builds it first.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The image under test with its manifest.
+struct Image {
+    path: PathBuf,
+    manifest: Value,
+}
+
+impl Image {
+    fn open() -> Self {
+        let path = PathBuf::from(std::env::var_os("STAYPUT_IMAGE").expect("scripts/test image sets STAYPUT_IMAGE"));
+        let text = std::fs::read(path.with_file_name("manifest.json")).expect("the manifest lies beside the image");
+        Self { path, manifest: serde_json::from_slice(&text).expect("the manifest is JSON") }
+    }
+
+    fn partition(&self, name: &str) -> &Value {
+        let parts = self.manifest["partitions"].as_array().expect("partitions are listed");
+        parts.iter().find(|part| part["name"] == name).unwrap_or_else(|| panic!("{name} is in the manifest"))
+    }
+
+    /// The content of a partition as a file of its own.
+    fn extract(&self, name: &str) -> tempfile::NamedTempFile {
+        let part = self.partition(name);
+        let size = part["content"]["size"].as_u64().expect("the image fills it");
+        let mut image = File::open(&self.path).unwrap();
+        image.seek(SeekFrom::Start(part["offset"].as_u64().unwrap())).unwrap();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::copy(&mut image.take(size), &mut file).unwrap();
+        file.flush().unwrap();
+        file
+    }
+
+    /// The image as it lies on a card of 4 GB: the table speaks of room that the file leaves out.
+    fn on_a_card(&self) -> tempfile::NamedTempFile {
+        let card = tempfile::NamedTempFile::new().unwrap();
+        std::fs::copy(&self.path, card.path()).unwrap();
+        card.as_file().set_len(4_000_000_000 / 512 * 512).unwrap();
+        card
+    }
+}
+
+fn tool(program: &str, args: &[&str]) -> Output {
+    let output = Command::new(program).args(args).env("LC_ALL", "C").output();
+    output.unwrap_or_else(|error| panic!("{program} could not run ({error}): scripts/setup test installs it"))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn path(file: &tempfile::NamedTempFile) -> &str {
+    file.path().to_str().expect("temporary paths are plain")
+}
+
+#[test]
+#[ignore = "stage image"]
+fn sfdisk_finds_no_fault_in_the_partition_table() {
+    let card = Image::open().on_a_card();
+    let output = tool("sfdisk", &["--verify", path(&card)]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(text(&output).contains("No errors detected"), "{}", text(&output));
+}
+
+#[test]
+#[ignore = "stage image"]
+fn sfdisk_reads_the_partitions_where_the_manifest_says() {
+    let image = Image::open();
+    let card = image.on_a_card();
+    let output = tool("sfdisk", &["--json", path(&card)]);
+    let table: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(table["partitiontable"]["id"], "0x53544159");
+    let seen = table["partitiontable"]["partitions"].as_array().unwrap();
+    for part in image.manifest["partitions"].as_array().unwrap().iter().filter(|part| !part["number"].is_null()) {
+        let number = part["number"].to_string();
+        let suffix = |node: &str| node.strip_prefix(path(&card)).map(|tail| tail.trim_start_matches('p').to_owned());
+        let found = seen.iter().find(|row| suffix(row["node"].as_str().unwrap()) == Some(number.clone()));
+        let found = found.unwrap_or_else(|| panic!("sfdisk does not see {part}"));
+        assert_eq!(found["start"].as_u64().unwrap() * 512, part["offset"].as_u64().unwrap(), "{part}");
+    }
+}
+
+#[test]
+#[ignore = "stage image"]
+fn fsck_finds_no_fault_in_the_fat_partitions() {
+    let image = Image::open();
+    for name in ["stayput", "loader", "boot-a"] {
+        let output = tool("fsck.fat", &["-n", path(&image.extract(name))]);
+        assert!(output.status.success(), "{name}: {}", text(&output));
+    }
+}
+
+#[test]
+#[ignore = "stage image"]
+fn another_fat_reader_sees_what_the_slot_boots_from() {
+    let image = Image::open();
+    let output = tool("mdir", &["-b", "-i", path(&image.extract("boot-a")), "::"]);
+    let names = text(&output);
+    for name in ["slot.scr", "Image.gz", "initrd.zst", "sun50i-h5-nanopi-neo2.dtb"] {
+        assert!(names.contains(name), "{name} is missing in\n{names}");
+    }
+}
+
+#[test]
+#[ignore = "stage image"]
+fn dumpimage_accepts_both_boot_scripts() {
+    let image = Image::open();
+    for (partition, script) in [("loader", "boot.scr"), ("boot-a", "slot.scr")] {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join(script);
+        let target = target.to_str().unwrap();
+        tool("mcopy", &["-i", path(&image.extract(partition)), &format!("::{script}"), target]);
+        let output = tool("dumpimage", &["-l", target]);
+        assert!(output.status.success(), "{}", text(&output));
+        assert!(text(&output).contains("AArch64 Linux Script"), "{}", text(&output));
+    }
+}
+
+#[test]
+#[ignore = "stage image"]
+fn unsquashfs_reads_every_path_of_the_manifest_and_no_other() {
+    let image = Image::open();
+    let output = tool("unsquashfs", &["-lln", path(&image.extract("root-a"))]);
+    assert!(output.status.success(), "{}", text(&output));
+    let listing = String::from_utf8_lossy(&output.stdout).into_owned();
+    let seen: std::collections::BTreeSet<String> = listing.lines().filter_map(path_of_row).collect();
+    let files = image.manifest["files"].as_array().unwrap();
+    let told = files.iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect();
+    assert!(seen.len() > 1000, "{} paths", seen.len());
+    assert_eq!(seen, told);
+}
+
+/// `squashfs-root/usr/bin/x -> y` at the end of a row of `unsquashfs -lln`.
+fn path_of_row(row: &str) -> Option<String> {
+    let path = row.split_once("squashfs-root/")?.1;
+    Some(path.split(" -> ").next().unwrap_or(path).to_owned())
+}
+
+#[test]
+#[ignore = "stage image"]
+fn unsquashfs_extracts_the_bytes_that_the_manifest_hashes() {
+    let image = Image::open();
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("root");
+    let root = image.extract("root-a");
+    let output = tool("unsquashfs", &["-q", "-n", "-no-xattrs", "-d", target.to_str().unwrap(), path(&root)]);
+    assert!(output.status.success(), "{}", text(&output));
+    let mut compared = 0;
+    for file in image.manifest["files"].as_array().unwrap().iter().filter(|file| file["type"] == "file") {
+        let bytes = std::fs::read(target.join(file["path"].as_str().unwrap())).unwrap();
+        assert_eq!(sha256(&bytes), file["sha256"].as_str().unwrap(), "{file}");
+        compared += 1;
+    }
+    assert!(compared > 500, "only {compared} files compared");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+#[ignore = "stage image"]
+fn nothing_in_the_root_gives_privilege_and_no_shell_is_there() {
+    let image = Image::open();
+    for file in image.manifest["files"].as_array().unwrap() {
+        let mode = u32::from_str_radix(file["mode"].as_str().unwrap(), 8).unwrap();
+        assert!(file["type"] != "file" || mode & 0o6000 == 0, "setuid or setgid: {file}");
+        let name = Path::new(file["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
+        let in_bin = file["path"].as_str().unwrap().contains("bin/");
+        assert!(!in_bin || !["sh", "bash", "dash", "busybox", "login", "su", "sudo", "agetty"].contains(&name), "{file}");
+    }
+}
+
+#[test]
+#[ignore = "stage image"]
+fn the_image_file_is_what_the_manifest_hashes() {
+    let image = Image::open();
+    let bytes = std::fs::read(&image.path).unwrap();
+    assert_eq!(sha256(&bytes), image.manifest["image"]["sha256"].as_str().unwrap());
+}

@@ -1,0 +1,253 @@
+//! `image/packages.toml`: which packages per feature and why, what is left out, which keys sign the suites.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::dependency::{is_architecture, is_package_name};
+use crate::error::{Error, Result};
+use crate::index::Archive;
+
+/// The package list, checked.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    path: PathBuf,
+    /// The suites to read, in the order they are written.
+    pub suites: Vec<Suite>,
+    /// The keys that sign them.
+    pub keys: BTreeMap<String, KeyPin>,
+    /// The features.
+    pub features: BTreeMap<String, Feature>,
+}
+
+/// One suite of the distribution.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suite {
+    /// Codename as in `dists/NAME`.
+    pub name: String,
+    /// Which archive serves it.
+    pub archive: Archive,
+    /// Names of the keys that may sign it.
+    pub keys: Vec<String>,
+    /// Whether its release file must carry a Valid-Until.
+    pub expires: bool,
+}
+
+/// A key file and the fingerprint it must have.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyPin {
+    /// File, beside the package list.
+    pub file: String,
+    /// The primary key's fingerprint, 40 upper-case hex digits.
+    pub fingerprint: String,
+}
+
+/// A group of packages that are wanted together.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// The architecture of its packages, unless a name says another one.
+    pub architecture: String,
+    /// What it is for.
+    pub why: String,
+    /// Roots of the walk, each with its reason.
+    pub packages: BTreeMap<String, String>,
+    /// Names where the walk stops, each with its reason.
+    #[serde(default)]
+    pub omit: BTreeMap<String, String>,
+    /// For a virtual name or one of several alternatives: the package to take.
+    #[serde(default)]
+    pub prefer: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    version: u32,
+    suite: Vec<Suite>,
+    keys: BTreeMap<String, KeyPin>,
+    features: BTreeMap<String, Feature>,
+}
+
+impl Manifest {
+    /// Reads and checks a package list.
+    pub fn load(path: &Path) -> Result<Manifest> {
+        Manifest::parse(&read_text(path)?, path)
+    }
+
+    /// Checks a package list; `path` names it in errors and is where the key files are looked for.
+    pub fn parse(text: &str, path: &Path) -> Result<Manifest> {
+        let raw: Raw = parse_toml(text, path)?;
+        let manifest =
+            Manifest { path: path.to_path_buf(), suites: raw.suite, keys: raw.keys, features: raw.features };
+        if raw.version != 1 {
+            return Err(manifest.fail(format!("version = {} is not known; expected version = 1", raw.version)));
+        }
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The file it was read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder that holds the list; key files are named from here.
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Every architecture that some feature needs an index of.
+    pub fn architectures(&self) -> BTreeSet<&str> {
+        self.features
+            .values()
+            .flat_map(|feature| {
+                let named = feature.packages.keys().filter_map(|name| name.split_once(':').map(|(_, a)| a));
+                named.chain([feature.architecture.as_str()])
+            })
+            .collect()
+    }
+
+    /// SHA-256 over what the list *means*: a reworded reason or comment leaves the lock good, a changed package does not.
+    pub fn meaning(&self) -> String {
+        let mut text = String::from("stayput packages 1\n");
+        for suite in &self.suites {
+            text += &format!("suite {} {:?} {} {}\n", suite.name, suite.archive, suite.keys.join(","), suite.expires);
+        }
+        for (name, key) in &self.keys {
+            text += &format!("key {name} {} {}\n", key.file, key.fingerprint);
+        }
+        for (name, feature) in &self.features {
+            text += &format!("feature {name} {}\n", feature.architecture);
+            for package in feature.packages.keys() {
+                text += &format!("package {package}\n");
+            }
+            for omitted in feature.omit.keys() {
+                text += &format!("omit {omitted}\n");
+            }
+            for (instead, package) in &feature.prefer {
+                text += &format!("prefer {instead} {package}\n");
+            }
+        }
+        hex(&Sha256::digest(text.as_bytes()))
+    }
+
+    fn fail(&self, message: impl Into<String>) -> Error {
+        Error::Manifest { path: self.path.clone(), message: message.into() }
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.suites.is_empty() || self.features.is_empty() {
+            return Err(self.fail("expected at least one [[suite]] and one [features.NAME]"));
+        }
+        for suite in &self.suites {
+            if !is_suite_name(&suite.name) {
+                return Err(self.fail(format!("suite '{}': expected a name like 'trixie-security'", suite.name)));
+            }
+            if suite.keys.is_empty() {
+                return Err(self.fail(format!("suite '{}' names no key that may sign it", suite.name)));
+            }
+            if let Some(key) = suite.keys.iter().find(|key| !self.keys.contains_key(*key)) {
+                return Err(self.fail(format!("suite '{}' names the key '{key}', and [keys] has none so named", suite.name)));
+            }
+        }
+        for (name, key) in &self.keys {
+            let hex = key.fingerprint.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
+            if key.fingerprint.len() != 40 || !hex {
+                return Err(self.fail(format!(
+                    "key '{name}': '{}' is no fingerprint; expected 40 hex digits in upper case",
+                    key.fingerprint
+                )));
+            }
+        }
+        for (name, feature) in &self.features {
+            self.check_feature(name, feature)?;
+        }
+        Ok(())
+    }
+
+    fn check_feature(&self, name: &str, feature: &Feature) -> Result<()> {
+        let fail = |message: String| Err(self.fail(format!("feature '{name}': {message}")));
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+            return fail("expected a name of lower-case letters, digits and dashes".into());
+        }
+        if !is_real_architecture(&feature.architecture) {
+            return fail(format!("architecture '{}': expected one such as \"arm64\"", feature.architecture));
+        }
+        if feature.why.trim().is_empty() {
+            return fail("'why' is empty; say what the feature is for".into());
+        }
+        if feature.packages.is_empty() {
+            return fail("it has no packages".into());
+        }
+        for (table, entries) in [("packages", &feature.packages), ("omit", &feature.omit)] {
+            for (package, why) in entries {
+                let (bare, architecture) = split_name(package);
+                if !is_package_name(bare) || !architecture.is_none_or(is_real_architecture) {
+                    return fail(format!("{table}: '{package}' is no package name (expected name or name:architecture)"));
+                }
+                if why.trim().is_empty() {
+                    return fail(format!("{table}: '{package}' has no reason; say why"));
+                }
+            }
+        }
+        for (instead, package) in &feature.prefer {
+            if !is_package_name(instead) || !is_package_name(package) {
+                return fail(format!("prefer: '{instead}' = '{package}': expected two package names"));
+            }
+        }
+        if let Some(both) = feature.packages.keys().find(|package| feature.omit.contains_key(*package)) {
+            return fail(format!("'{both}' is both wanted and omitted"));
+        }
+        Ok(())
+    }
+}
+
+/// `name` or `name:architecture`.
+pub(crate) fn split_name(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(':') {
+        Some((name, architecture)) => (name, Some(architecture)),
+        None => (text, None),
+    }
+}
+
+fn is_real_architecture(text: &str) -> bool {
+    is_architecture(text) && text != "any" && text != "all"
+}
+
+fn is_suite_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
+/// A text file of a person's: UTF-8, a BOM allowed.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        let message = "not UTF-8 from here on; save the file as UTF-8".to_string();
+        Error::Text { path: path.to_path_buf(), line, column: 1, message }
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
+/// Reads TOML with the place of a mistake as line and column.
+pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start).min(text.len());
+        let before = text.get(..at).unwrap_or("");
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.rsplit('\n').next().unwrap_or("").chars().count();
+        Error::Text { path: path.to_path_buf(), line, column, message: error.message().to_string() }
+    })
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
