@@ -1,6 +1,8 @@
 # NanoPi NEO2: load, adapt Debian's device tree, boot.
 setenv bootargs "@CMDLINE@"
-load ${devtype} ${devnum}:${stayput_boot} @KERNEL_GZ@ Image.gz && unzip @KERNEL_GZ@ @KERNEL@ @KERNEL_SIZE@ && load ${devtype} ${devnum}:${stayput_boot} @FDT@ @DTB@ && fdt addr @FDT@ && fdt resize @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
+# booti unpacks Image.gz to kernel_comp_addr_r, moves the kernel back to where the gzip was, and starts it there.
+setenv kernel_comp_addr_r @KERNEL_UNPACK@
+load ${devtype} ${devnum}:${stayput_boot} @FDT@ @DTB@ && fdt addr @FDT@ && fdt resize @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
 if test -n "${stayput_initrd}"; then
   # The hat's display: I2C0 on pins 3 and 5, off in Debian's tree; the alias fixes its bus number.
   fdt set /soc/i2c@1c2ac00 status okay

@@ -1,6 +1,8 @@
 # QEMU virt (with acpi=off: else it leaves out the PL061): load, add lights to QEMU's own device tree, boot.
 setenv bootargs "@CMDLINE@"
-load ${devtype} ${devnum}:${stayput_boot} @KERNEL_GZ@ Image.gz && unzip @KERNEL_GZ@ @KERNEL@ @KERNEL_SIZE@ && fdt addr ${fdt_addr} && fdt move ${fdt_addr} @FDT@ @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
+# booti unpacks Image.gz to kernel_comp_addr_r, moves the kernel back to where the gzip was, and starts it there.
+setenv kernel_comp_addr_r @KERNEL_UNPACK@
+fdt addr ${fdt_addr} && fdt move ${fdt_addr} @FDT@ @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
 if test -n "${stayput_initrd}"; then
   # The lights, on lines of the PL061 that QEMU leaves free; line 3 is QEMU's own power key.
   fdt get value stayput_gpio /pl061@9030000 phandle

@@ -80,7 +80,9 @@ pub fn for_the_probe() -> Vec<Credential> {
         Credential::dropin("-.slice", "[Unit]\nWants=p.service\n"),
         Credential::new("fstab.extra", fstab),
     ];
-    made.into_iter().collect::<Result<_>>().expect("these three names are shorter than the limit: a test says so")
+    made.into_iter()
+        .collect::<Result<_>>()
+        .expect("these three names are shorter than the limit: a test says so")
 }
 
 #[cfg(test)]

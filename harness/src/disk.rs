@@ -21,7 +21,11 @@ pub fn overlay(image: &Path, overlay: &Path) -> Result<()> {
     let image = image.canonicalize().map_err(file("find", image))?;
     File::open(&image).map_err(file("open", &image))?;
     let mut command = Command::new("qemu-img");
-    command.args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"]).arg(image).arg(overlay).arg(CARD_SIZE.to_string());
+    command
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .arg(image)
+        .arg(overlay)
+        .arg(CARD_SIZE.to_string());
     tool(&mut command, "qemu-utils").map(drop)
 }
 
@@ -82,7 +86,9 @@ mod tests {
         let (program, disk) = (dir.path().join("p"), dir.path().join("d"));
         std::fs::write(&program, b"\x7fELF probe").unwrap();
         probe(&program, &disk).unwrap();
-        let read = backhand::FilesystemReader::from_reader(std::io::BufReader::new(File::open(&disk).unwrap())).unwrap();
+        let read =
+            backhand::FilesystemReader::from_reader(std::io::BufReader::new(File::open(&disk).unwrap()))
+                .unwrap();
         let names: Vec<_> =
             read.files().map(|node| (node.fullpath.display().to_string(), node.header.permissions)).collect();
         assert_eq!(names, [("/".to_owned(), 0o755), ("/stayput-probe".to_owned(), 0o755)]);

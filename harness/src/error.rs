@@ -102,7 +102,9 @@ pub enum Error {
         remedy: &'static str,
     },
     /// A credential's name does not fit into fw_cfg.
-    #[error("the credential name {name:?} is {length} characters long; fw_cfg leaves 28 (55 with its prefix): shorten the unit's name")]
+    #[error(
+        "the credential name {name:?} is {length} characters long; fw_cfg leaves 28 (55 with its prefix): shorten the unit's name"
+    )]
     CredentialName {
         /// The name without the prefix.
         name: String,
@@ -113,7 +115,9 @@ pub enum Error {
     #[error("on the box: {0}")]
     OnTheBox(String),
     /// The probe answered something that does not fit the question.
-    #[error("the probe answered {question} with {answer}; is it built from this tree? (scripts/test builds it)")]
+    #[error(
+        "the probe answered {question} with {answer}; is it built from this tree? (scripts/test builds it)"
+    )]
     Answer {
         /// What was asked.
         question: String,

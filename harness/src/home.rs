@@ -156,8 +156,9 @@ mod tests {
         let (_base, place) = place();
         let first = Home::take_in(&place, Patience::default(), NO_TIME).unwrap();
         let turn = place.clone();
-        let second =
-            std::thread::spawn(move || Home::take_in(&turn, Patience::default(), Duration::from_secs(60)).map(drop));
+        let second = std::thread::spawn(move || {
+            Home::take_in(&turn, Patience::default(), Duration::from_secs(60)).map(drop)
+        });
         std::thread::sleep(Duration::from_millis(50));
         drop(first);
         second.join().unwrap().unwrap();

@@ -39,7 +39,11 @@ pub fn parse_word(answer: &str, address: u64) -> Result<u32> {
         (u64::from_str_radix(place.trim(), 16).ok()? == address).then_some(())?;
         u32::from_str_radix(value.trim().strip_prefix("0x")?, 16).ok()
     };
-    word().ok_or_else(|| Error::Text { what: "the monitor's memory dump", line: 1, text: answer.trim().to_owned() })
+    word().ok_or_else(|| Error::Text {
+        what: "the monitor's memory dump",
+        line: 1,
+        text: answer.trim().to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use crate::credentials::{Credential, PROBE_SERIAL};
 use crate::disk::option_path;
 use crate::patience::Patience;
+use stayput_probe::PORT;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use stayput_probe::PORT;
 
 /// Which machine QEMU plays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,7 +130,8 @@ pub(crate) fn arguments(options: &Options, files: &Files, console: ConsoleEnd) -
     }
     match console {
         ConsoleEnd::Socket => {
-            line.with_path("-chardev", "socket,id=console,path=", &files.console).option("-serial", "chardev:console");
+            line.with_path("-chardev", "socket,id=console,path=", &files.console)
+                .option("-serial", "chardev:console");
             line.with_path("-chardev", "socket,id=control,path=", &files.control);
             line.option("-mon", "chardev=control,mode=control");
         }

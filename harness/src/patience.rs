@@ -28,7 +28,9 @@ impl Patience {
         match std::env::var(VARIABLE) {
             Err(_) => Self::default(),
             Ok(text) => Self::parse(&text).unwrap_or_else(|| {
-                panic!("{VARIABLE}={text:?} is no number from 0.1 to 100; leave it out or say e.g. {VARIABLE}=3")
+                panic!(
+                    "{VARIABLE}={text:?} is no number from 0.1 to 100; leave it out or say e.g. {VARIABLE}=3"
+                )
             }),
         }
     }

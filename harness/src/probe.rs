@@ -3,11 +3,11 @@
 use crate::error::{Error, Result};
 use crate::patience::{Deadline, Patience};
 use crate::qmp::Lines;
+use stayput_probe::{Answer, Entry, Op, Outcome, Process, Ran, Reply, Request};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
-use stayput_probe::{Answer, Entry, Op, Outcome, Process, Ran, Reply, Request};
 
 /// A small order on an emulated processor that is busy booting.
 const SMALL: Duration = Duration::from_secs(60);
@@ -59,7 +59,11 @@ impl Probe {
                 Err(Error::Late { .. }) if !deadline.passed() => {}
                 Err(Error::Late { .. }) => {
                     let seen = "It comes up with the box: see its console.".to_owned();
-                    return Err(Error::Late { what: "the probe's first answer".into(), allowed: deadline.allowed, seen });
+                    return Err(Error::Late {
+                        what: "the probe's first answer".into(),
+                        allowed: deadline.allowed,
+                        seen,
+                    });
                 }
                 Err(other) => return Err(other),
             }
@@ -142,7 +146,9 @@ impl Probe {
         let directory = if directory.is_empty() { "/" } else { directory };
         match self.list(directory) {
             Ok(entries) => Ok(entries.iter().any(|entry| entry.name == name)),
-            Err(Error::OnTheBox(why)) if why.contains("No such file") || why.contains("Not a directory") => Ok(false),
+            Err(Error::OnTheBox(why)) if why.contains("No such file") || why.contains("Not a directory") => {
+                Ok(false)
+            }
             Err(other) => Err(other),
         }
     }
@@ -216,7 +222,8 @@ impl Probe {
         let question: String = line.trim().chars().take(120).collect();
         // A box that is not there yet does not read; the port holds what fits and then makes the writer wait.
         let wait = self.patience.stretch(SMALL);
-        let sent = self.stream.set_write_timeout(Some(wait)).and_then(|()| self.stream.write_all(line.as_bytes()));
+        let sent =
+            self.stream.set_write_timeout(Some(wait)).and_then(|()| self.stream.write_all(line.as_bytes()));
         sent.map_err(|error| gone(&question, &error))?;
         Ok(Pending { id: request.id, question })
     }
@@ -262,15 +269,19 @@ fn odd(question: &str, answer: &Answer) -> Error {
 }
 
 fn gone(question: &str, why: &dyn std::fmt::Display) -> Error {
-    Error::Ended { status: "the probe's port is gone".into(), during: question.to_owned(), said: why.to_string() }
+    Error::Ended {
+        status: "the probe's port is gone".into(),
+        during: question.to_owned(),
+        said: why.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use stayput_probe::work::{Open, carry_out};
     use std::io::{BufRead, BufReader};
     use std::thread;
-    use stayput_probe::work::{Open, carry_out};
 
     /// The real orders over a socket pair, behind `noise` that was on the wire before.
     fn probe_on_this_host(noise: &'static [u8]) -> Probe {
@@ -313,7 +324,9 @@ mod tests {
 
     #[test]
     fn a_greeting_gets_through_half_lines_of_another_time() {
-        let mut probe = probe_on_this_host(b"\"half a reply\"}\n{\"id\":null,\"failed\":\"x\"}\n{\"id\":99,\"done\":\"nothing\"}\n");
+        let mut probe = probe_on_this_host(
+            b"\"half a reply\"}\n{\"id\":null,\"failed\":\"x\"}\n{\"id\":99,\"done\":\"nothing\"}\n",
+        );
         probe.greet(&soon()).unwrap();
         probe.stream.write_all(b"{\"id\": 1, \"op\": \"re").unwrap();
         probe.greet(&soon()).unwrap();
@@ -335,7 +348,8 @@ mod tests {
         let mut probe = Probe::new(ours, Patience::default());
         let (first, second) = (probe.begin(Op::Sync).unwrap(), probe.begin(Op::Ping).unwrap());
         let mut far = theirs;
-        far.write_all(b"{\"id\":2,\"done\":{\"here\":{\"pid\":5}}}\n{\"id\":1,\"done\":\"nothing\"}\n").unwrap();
+        far.write_all(b"{\"id\":2,\"done\":{\"here\":{\"pid\":5}}}\n{\"id\":1,\"done\":\"nothing\"}\n")
+            .unwrap();
         assert_eq!(probe.finish(first, SMALL).unwrap(), Answer::Nothing);
         assert_eq!(probe.finish(second, SMALL).unwrap(), Answer::Here { pid: 5 });
     }

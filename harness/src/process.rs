@@ -45,9 +45,17 @@ impl Process {
             // A user namespace gives the right to make the other one.
             command.args(["--user", "--map-root-user"]);
         }
-        command.args(["--net", "--", "sh", "-c", ENTER, "sh"]).arg(program).args(arguments).env("PATH", path());
+        command
+            .args(["--net", "--", "sh", "-c", ENTER, "sh"])
+            .arg(program)
+            .args(arguments)
+            .env("PATH", path());
         if let Streams::Log(log) = streams {
-            let log = std::fs::OpenOptions::new().create(true).append(true).open(log).map_err(file("open", *log))?;
+            let log = std::fs::OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(log)
+                .map_err(file("open", *log))?;
             let copy = log.try_clone().map_err(file("copy", "QEMU's log"))?;
             command.stdin(Stdio::null()).stdout(copy).stderr(log).process_group(0);
         }
@@ -105,6 +113,12 @@ impl Process {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// Asks it to end.
+    pub fn terminate(&self) {
+        // An error says that it is gone already.
+        let _ = pidfd_send_signal(&self.handle, Signal::TERM);
+    }
+
     /// Ends it at once, as pulling the plug does, and waits until it is gone.
     pub fn kill(&mut self) {
         // An error says that it is gone already.
@@ -135,7 +149,11 @@ pub fn require(program: &OsStr, package: &'static str) -> Result<()> {
     } else {
         std::env::split_paths(&path()).any(|directory| directory.join(program).is_file())
     };
-    if found { Ok(()) } else { Err(Error::Missing { program: program.to_string_lossy().into_owned(), package }) }
+    if found {
+        Ok(())
+    } else {
+        Err(Error::Missing { program: program.to_string_lossy().into_owned(), package })
+    }
 }
 
 /// Runs a short host tool and returns what it says on its standard output.
@@ -178,14 +196,18 @@ mod tests {
     #[test]
     fn a_missing_program_is_named_with_its_package() {
         let error = require(OsStr::new("qemu-system-none"), "qemu-system-arm").unwrap_err().to_string();
-        assert!(error.contains("qemu-system-none") && error.contains("apt install qemu-system-arm"), "{error}");
+        assert!(
+            error.contains("qemu-system-none") && error.contains("apt install qemu-system-arm"),
+            "{error}"
+        );
         assert!(require(OsStr::new("/nonexistent/qemu"), "x").is_err());
         require(OsStr::new("sh"), "dash").unwrap();
     }
 
     #[test]
     fn a_tool_that_fails_is_quoted() {
-        let error = tool(&mut command("sh", &["-c", "echo no room >&2; exit 3"]), "dash").unwrap_err().to_string();
+        let error =
+            tool(&mut command("sh", &["-c", "echo no room >&2; exit 3"]), "dash").unwrap_err().to_string();
         assert!(error.contains("no room") && error.contains('3'), "{error}");
     }
 }

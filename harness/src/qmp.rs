@@ -175,8 +175,11 @@ impl Qmp {
             if let Some(line) = self.lines.next() {
                 return understand(&String::from_utf8_lossy(&line));
             }
-            let late =
-                || Error::Late { what: format!("QEMU's answer ({what})"), allowed: deadline.allowed, seen: String::new() };
+            let late = || Error::Late {
+                what: format!("QEMU's answer ({what})"),
+                allowed: deadline.allowed,
+                seen: String::new(),
+            };
             if deadline.passed() {
                 return Err(late());
             }
@@ -194,7 +197,11 @@ impl Qmp {
     }
 
     fn lost(&self, what: &str, why: &dyn std::fmt::Display) -> Error {
-        Error::Ended { status: "its control socket is gone".into(), during: what.to_owned(), said: why.to_string() }
+        Error::Ended {
+            status: "its control socket is gone".into(),
+            during: what.to_owned(),
+            said: why.to_string(),
+        }
     }
 }
 
@@ -234,13 +241,15 @@ mod tests {
         let events = vec![r#"{"event": "RESET", "data": {"guest": true}, "timestamp": {}}"#, OK];
         let mut qmp = Qmp::open(qemu(vec![vec![OK], events]), Patience::default()).unwrap();
         qmp.execute("system_reset", Value::Null).unwrap();
-        let event = qmp.wait_for_event("RESET", &Patience::default().deadline(Duration::from_secs(5))).unwrap();
+        let event =
+            qmp.wait_for_event("RESET", &Patience::default().deadline(Duration::from_secs(5))).unwrap();
         assert_eq!(event.data, json!({"guest": true}));
     }
 
     #[test]
     fn a_refusal_carries_qemus_reason() {
-        let refusal = vec![r#"{"error": {"class": "GenericError", "desc": "Device 'x' not found"}, "id": ID}"#];
+        let refusal =
+            vec![r#"{"error": {"class": "GenericError", "desc": "Device 'x' not found"}, "id": ID}"#];
         let mut qmp = Qmp::open(qemu(vec![vec![OK], refusal]), Patience::default()).unwrap();
         let error = qmp.execute("set_link", json!({"name": "x", "up": true})).unwrap_err().to_string();
         assert_eq!(error, "QEMU refused set_link: Device 'x' not found");
@@ -257,8 +266,9 @@ mod tests {
         let mut qmp = Qmp::open(qemu(vec![vec![OK], vec![OK]]), Patience::default()).unwrap();
         let (_keep, silent) = UnixStream::pair().unwrap();
         qmp.stream = silent;
-        let error =
-            qmp.wait_for_event("SHUTDOWN", &Patience::default().deadline(Duration::from_millis(30))).unwrap_err();
+        let error = qmp
+            .wait_for_event("SHUTDOWN", &Patience::default().deadline(Duration::from_millis(30)))
+            .unwrap_err();
         assert!(matches!(error, Error::Late { what, .. } if what.contains("SHUTDOWN")));
     }
 

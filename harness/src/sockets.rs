@@ -178,7 +178,12 @@ mod tests {
 
     #[test]
     fn a_cut_or_foreign_line_is_named_with_its_number() {
-        for bad in ["   0: 0100007F", "x", "   0: 0100007F:zz 00000000:0000 0A 0:0 0:0 0 0 0", "0: +100007F:0001 00000000:0000 0A 0:0 0:0 0 0 0"] {
+        for bad in [
+            "   0: 0100007F",
+            "x",
+            "   0: 0100007F:zz 00000000:0000 0A 0:0 0:0 0 0 0",
+            "0: +100007F:0001 00000000:0000 0A 0:0 0:0 0 0 0",
+        ] {
             let error = parse(Protocol::Tcp, &format!("{HEADING}{bad}\n")).unwrap_err().to_string();
             assert!(error.contains("line 2"), "{error}");
         }

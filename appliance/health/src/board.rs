@@ -284,7 +284,7 @@ impl Board {
 
 impl Boot {
     fn check(&self) -> Result<(), String> {
-        if self.kernel % (2 << 20) != 0 {
+        if !self.kernel.is_multiple_of(2 << 20) {
             return Err(format!("kernel = {:#x} is not a multiple of 2 MiB", self.kernel));
         }
         let end = (self.ram_size_mib.checked_mul(1 << 20)).and_then(|size| size.checked_add(self.ram_start));

@@ -1,5 +1,7 @@
 //! Board facts as text: what is read, and how each mistake is told.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, which is its job")]
+
 use proptest::prelude::*;
 use stayput_health::board::{Board, LedColor, LedRole};
 use stayput_health::{Error, Place};
@@ -182,4 +184,22 @@ proptest! {
             prop_assert!(error.to_string().starts_with("b.toml"), "{error}");
         }
     }
+}
+
+#[test]
+fn every_board_of_the_tree_is_read_and_has_its_folders_name() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../board");
+    let mut boards = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            let board = Board::load(&entry.path().join("board.toml")).unwrap();
+            assert_eq!(board.name.as_str(), entry.file_name());
+            boards.push(board);
+        }
+    }
+    for served in boards.iter().flat_map(|board| &board.serves) {
+        assert!(boards.iter().any(|board| &board.name == served), "{served} has no folder");
+    }
+    assert!(Board::matching(&boards, b"friendlyarm,nanopi-neo2\0allwinner,sun50i-h5\0").is_some());
+    assert!(Board::matching(&boards, b"linux,dummy-virt\0").is_some());
 }

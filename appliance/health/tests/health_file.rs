@@ -1,5 +1,7 @@
 //! The health file on a real directory: written whole, read whatever it is.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, which is its job")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -1,5 +1,7 @@
 //! The table of persistent paths as text: what is read, and how each mistake is told.
 
+#![allow(clippy::unwrap_used, reason = "a test that unwraps nothing fails, which is its job")]
+
 use proptest::prelude::*;
 use stayput_health::persist::{PersistKind, PersistTable};
 

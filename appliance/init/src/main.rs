@@ -1,3 +1,125 @@
 //! The initramfs program: finds the slot, mounts root and state, hands over to systemd.
+//!
+//! The kernel starts it as process 1 with nothing but the initramfs. It goes through the [`stage::Stage`]s in order and
+//! ends by becoming systemd. Two kinds of trouble are told apart: without devices, disk or root file system there is no
+//! box, so it says why, waits so that a person can read it, and restarts (the boot script counts the tries); anything
+//! wrong with *state* must not keep the box from coming up, so it goes on without and says so in its health file.
+//! `docs/health.md` has the whole story.
 
-fn main() {}
+mod cmdline;
+mod devices;
+mod disk;
+mod error;
+mod findings;
+mod hand_over;
+mod log;
+mod machine_id;
+mod mark;
+mod mbr;
+mod modules;
+mod persist;
+mod program;
+mod stage;
+mod state;
+mod superblock;
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use stayput_health::PersistTable;
+
+use crate::cmdline::Arguments;
+use crate::error::Error;
+use crate::findings::Findings;
+use crate::log::Log;
+use crate::stage::Stage;
+
+/// Where the root file system is prepared.
+const ROOT: &str = "/sysroot";
+
+/// The table of persistent paths, in the root file system.
+const PERSIST: &str = "usr/share/stayput/persist.toml";
+
+/// How long a failure stays on the console before the box restarts; the same as `panic=` on the command line.
+const READING_TIME: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    if !devices::is_first_program() {
+        eprintln!(
+            "stayput-init is the box's first program; the kernel starts it, from its initramfs, and no one else"
+        );
+        return ExitCode::from(64);
+    }
+    let mut log = Log::open();
+    let Err(error) = boot(&mut log);
+    fail(&mut log, &error)
+}
+
+fn boot(log: &mut Log) -> Result<Infallible, Error> {
+    let mut findings = Findings::default();
+
+    log.enter(Stage::Devices);
+    devices::mount_own()?;
+    log.kernel_is_there();
+
+    log.enter(Stage::Arguments);
+    let arguments = Arguments::parse(&devices::command_line()?)?;
+    findings.slot(arguments.slot);
+    log.info(&format!("slot {}, disk {}", arguments.slot, arguments.disk));
+
+    log.enter(Stage::Modules);
+    let loaded = modules::load(Path::new("/modules"), log);
+    findings.modules(loaded);
+    log.info(&loaded.to_string());
+
+    log.enter(Stage::Disk);
+    let disk = disk::find(&disk::System::of_the_box(), &arguments, log)?;
+    findings.same_disks(disk.others);
+    log.info(&disk.to_string());
+
+    log.enter(Stage::Root);
+    devices::mount_root(&disk.root, Path::new(ROOT))?;
+    log.info(&format!("{} is mounted read-only", disk.root.display()));
+
+    log.enter(Stage::State);
+    let outcome = state::prepare(&disk, Path::new(ROOT), log)?;
+    log.info(&outcome.to_string());
+    findings.state(&outcome);
+
+    log.enter(Stage::Persist);
+    devices::mount_var(Path::new(ROOT))?;
+    let placed = match PersistTable::load(&Path::new(ROOT).join(PERSIST)) {
+        Ok(table) => persist::place(&persist::plan(&table, Path::new(ROOT)), log),
+        Err(error) => {
+            log.warn(&error.to_string());
+            persist::Placed::no_table()
+        }
+    };
+    log.info(&placed.to_string());
+    findings.placed(placed);
+
+    log.enter(Stage::MachineId);
+    let origin = machine_id::settle(Path::new(ROOT), log);
+    log.info(origin.sentence());
+    findings.machine_id(origin);
+
+    log.enter(Stage::HandOver);
+    findings.report(log);
+    hand_over::become_systemd(Path::new(ROOT), log)
+}
+
+/// Says what is wrong, leaves time to read it, and restarts.
+///
+/// The restart is asked for, not left to `panic=10`: a boot argument that is missing or mistyped may be the very
+/// failure. Should it be refused, the process ends, which makes the kernel panic, and `panic=10` is the second way.
+fn fail(log: &mut Log, error: &Error) -> ExitCode {
+    log.failure(error.code(), &error.to_string());
+    log.failure(error.code(), &format!("the box restarts in {} s", READING_TIME.as_secs()));
+    std::thread::sleep(READING_TIME);
+    rustix::fs::sync();
+    let refused = rustix::system::reboot(rustix::system::RebootCommand::Restart);
+    log.failure(error.code(), &format!("the restart was refused: {refused:?}"));
+    ExitCode::FAILURE
+}

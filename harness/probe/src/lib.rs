@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn a_request_is_one_flat_object_on_one_line() {
-        let request = Request { id: 7, op: Op::Write { path: "/a\nb".into(), data: vec![0, 255], create: false } };
+        let request =
+            Request { id: 7, op: Op::Write { path: "/a\nb".into(), data: vec![0, 255], create: false } };
         let line = serde_json::to_string(&request).unwrap();
         assert!(!line.contains('\n'), "{line}");
         assert_eq!(line, r#"{"id":7,"op":"write","path":"/a\nb","data":"AP8=","create":false}"#);
@@ -223,7 +224,12 @@ mod tests {
             Outcome::Done(Answer::Nothing),
             Outcome::Done(Answer::Content { data: b"\xff\n".to_vec(), truncated: true }),
             Outcome::Done(Answer::Opened { handle: 3 }),
-            Outcome::Done(Answer::Entries(vec![Entry { name: "x".into(), kind: Kind::File, mode: 0o644, size: 1 }])),
+            Outcome::Done(Answer::Entries(vec![Entry {
+                name: "x".into(),
+                kind: Kind::File,
+                mode: 0o644,
+                size: 1,
+            }])),
             Outcome::Failed("cannot read /x: no such file".into()),
         ];
         for outcome in answers {
@@ -235,7 +241,8 @@ mod tests {
 
     #[test]
     fn a_run_without_environment_and_input_need_not_name_them() {
-        let request: Request = serde_json::from_str(r#"{"id":1,"op":"run","argv":["a"],"timeout_ms":5}"#).unwrap();
+        let request: Request =
+            serde_json::from_str(r#"{"id":1,"op":"run","argv":["a"],"timeout_ms":5}"#).unwrap();
         assert_eq!(
             request.op,
             Op::Run { argv: vec!["a".into()], env: BTreeMap::new(), stdin: Vec::new(), timeout_ms: 5 }

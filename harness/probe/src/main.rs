@@ -4,6 +4,8 @@
 //! harness hands to systemd as a credential (docs/testing.md); ends only with the box.
 
 use rustix::event::{PollFd, PollFlags, poll};
+use stayput_probe::work::{Open, carry_out};
+use stayput_probe::{LINE_LIMIT, Outcome, PORT, Reply, Request};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
@@ -11,8 +13,6 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-use stayput_probe::work::{Open, carry_out};
-use stayput_probe::{LINE_LIMIT, Outcome, PORT, Reply, Request};
 
 /// Between two looks for the port, or for a harness at its other end.
 const STEP: Duration = Duration::from_millis(50);

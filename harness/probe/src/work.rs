@@ -65,7 +65,12 @@ fn cannot(what: &str, path: &str) -> impl FnOnce(io::Error) -> String {
     move |error| format!("cannot {what} {path}: {error}")
 }
 
-fn run(argv: &[String], env: &BTreeMap<String, String>, stdin: Vec<u8>, timeout: Duration) -> Result<Ran, String> {
+fn run(
+    argv: &[String],
+    env: &BTreeMap<String, String>,
+    stdin: Vec<u8>,
+    timeout: Duration,
+) -> Result<Ran, String> {
     let (program, arguments) = argv.split_first().ok_or("an empty argument list names no program")?;
     let mut child = Command::new(program)
         .args(arguments)
@@ -99,7 +104,13 @@ fn run(argv: &[String], env: &BTreeMap<String, String>, stdin: Vec<u8>, timeout:
         thread::sleep(STEP);
     };
     let gather = |thread: thread::JoinHandle<Vec<u8>>| thread.join().unwrap_or_default();
-    Ok(Ran { code: status.code(), signal: status.signal(), timed_out, stdout: gather(stdout), stderr: gather(stderr) })
+    Ok(Ran {
+        code: status.code(),
+        signal: status.signal(),
+        timed_out,
+        stdout: gather(stdout),
+        stderr: gather(stderr),
+    })
 }
 
 fn collect(mut from: impl Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
@@ -121,8 +132,12 @@ fn read(path: &str, limit: u64) -> Result<Answer, String> {
 }
 
 fn write(path: &str, data: &[u8], create: bool) -> Result<Answer, String> {
-    let mut file =
-        OpenOptions::new().write(true).create(create).truncate(true).open(path).map_err(cannot("open", path))?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(create)
+        .truncate(true)
+        .open(path)
+        .map_err(cannot("open", path))?;
     file.write_all(data).map_err(cannot("write", path))?;
     Ok(Answer::Nothing)
 }
@@ -163,7 +178,9 @@ fn processes() -> Result<Vec<Process>, String> {
                 .filter(|word| !word.is_empty())
                 .map(|word| String::from_utf8_lossy(word).into_owned())
                 .collect(),
-            resident_kib: field("VmRSS:").and_then(|v| v.split_whitespace().next()).and_then(|v| v.parse().ok()),
+            resident_kib: field("VmRSS:")
+                .and_then(|v| v.split_whitespace().next())
+                .and_then(|v| v.parse().ok()),
         });
     }
     all.sort_by_key(|process| process.pid);
@@ -233,7 +250,9 @@ mod tests {
     #[test]
     fn a_program_whose_time_is_up_is_killed_with_its_children() {
         let started = Instant::now();
-        let Answer::Ran(ran) = done(program(&["sh", "-c", "sleep 600 & sleep 600"], b"", 100)) else { panic!() };
+        let Answer::Ran(ran) = done(program(&["sh", "-c", "sleep 600 & sleep 600"], b"", 100)) else {
+            panic!()
+        };
         assert!(ran.timed_out);
         assert_eq!(ran.signal, Some(9));
         assert!(started.elapsed() < Duration::from_secs(300), "the child held the pipe open");
@@ -249,13 +268,18 @@ mod tests {
     fn a_file_longer_than_the_limit_says_that_it_was_cut() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f").to_str().unwrap().to_owned();
-        assert!(failed(Op::Write { path: path.clone(), data: vec![], create: false }).contains("cannot open"));
+        assert!(
+            failed(Op::Write { path: path.clone(), data: vec![], create: false }).contains("cannot open")
+        );
         done(Op::Write { path: path.clone(), data: b"abcdef".to_vec(), create: true });
         assert_eq!(
             done(Op::Read { path: path.clone(), limit: 3 }),
             Answer::Content { data: b"abc".to_vec(), truncated: true }
         );
-        assert_eq!(done(Op::Read { path, limit: 6 }), Answer::Content { data: b"abcdef".to_vec(), truncated: false });
+        assert_eq!(
+            done(Op::Read { path, limit: 6 }),
+            Answer::Content { data: b"abcdef".to_vec(), truncated: false }
+        );
     }
 
     #[test]
@@ -264,7 +288,9 @@ mod tests {
         fs::create_dir(dir.path().join("d")).unwrap();
         fs::write(dir.path().join("f"), "x").unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("l")).unwrap();
-        let Answer::Entries(entries) = done(Op::List { path: dir.path().to_str().unwrap().into() }) else { panic!() };
+        let Answer::Entries(entries) = done(Op::List { path: dir.path().to_str().unwrap().into() }) else {
+            panic!()
+        };
         let kinds: Vec<_> = entries.iter().map(|e| (e.name.as_str(), e.kind)).collect();
         assert_eq!(kinds, [("d", Kind::Directory), ("f", Kind::File), ("l", Kind::Symlink)]);
     }
@@ -292,8 +318,12 @@ mod tests {
         writer.write_all(b"event").unwrap();
         let got = carry_out(Op::Await { handle, timeout_ms: 10_000 }, &open);
         assert_eq!(got, Outcome::Done(Answer::Content { data: b"event".to_vec(), truncated: false }));
-        assert!(matches!(carry_out(Op::Await { handle, timeout_ms: 1 }, &open), Outcome::Failed(why) if why.contains("in time")));
+        assert!(
+            matches!(carry_out(Op::Await { handle, timeout_ms: 1 }, &open), Outcome::Failed(why) if why.contains("in time"))
+        );
         carry_out(Op::Close { handle }, &open);
-        assert!(matches!(carry_out(Op::Await { handle, timeout_ms: 1 }, &open), Outcome::Failed(why) if why.contains("handle")));
+        assert!(
+            matches!(carry_out(Op::Await { handle, timeout_ms: 1 }, &open), Outcome::Failed(why) if why.contains("handle"))
+        );
     }
 }

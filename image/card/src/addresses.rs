@@ -16,6 +16,8 @@ use crate::{Error, MIB, Result};
 pub struct Sizes {
     /// The kernel's header: it needs more memory than its file has bytes.
     pub kernel: Header,
+    /// The Image as it is unpacked.
+    pub kernel_unpacked: u64,
     /// `Image.gz`.
     pub kernel_compressed: u64,
     /// `initrd.zst`.
@@ -37,6 +39,8 @@ pub enum Uboot {
 
 /// What U-Boot keeps at the end of memory: itself, its heap (64 MiB on sunxi), stack, frame buffer.
 const UBOOT_KEEPS: u64 = 128 * MIB;
+/// The most that it unpacks (CONFIG_SYS_BOOTM_LEN of both builds).
+const BOOTM_LEN: u64 = 64 * MIB;
 /// What fdt commands and U-Boot's own fix-ups may add to a device tree.
 const FDT_GROWTH: u64 = 0x1_0000;
 /// QEMU's own device tree says 1 MiB of itself, and `fdt move` wants more than that.
@@ -48,16 +52,21 @@ impl Uboot {
         match board.boot.uboot_board.as_str() {
             "sunxi" => Ok(Self::Sunxi),
             "qemu-arm" => Ok(Self::QemuArm),
-            other => fail(board, format!("uboot_board = \"{other}\" is not one whose memory habits are known (sunxi, qemu-arm)")),
+            other => fail(
+                board,
+                format!(
+                    "uboot_board = \"{other}\" is not one whose memory habits are known (sunxi, qemu-arm)"
+                ),
+            ),
         }
     }
 
-    /// How far from the start of memory this build moves initramfs and device tree before it starts the kernel
-    /// (its `bootm_size`); none: it leaves them where they were loaded.
-    fn window(self) -> Option<u64> {
+    /// Where this build moves initramfs and device tree to before it starts the kernel: the end of `bootm_size`, which
+    /// only sunxi sets.
+    fn window(self, usable: &Range<u64>) -> Range<u64> {
         match self {
-            Self::Sunxi => Some(0x0a00_0000),
-            Self::QemuArm => None,
+            Self::Sunxi => usable.start..usable.end.min(usable.start + 0x0a00_0000),
+            Self::QemuArm => usable.clone(),
         }
     }
 
@@ -82,11 +91,19 @@ pub struct Region {
 /// The memory map of a board at the moment of `booti`, if nothing overlaps in it.
 pub fn check(board: &Board, sizes: &Sizes) -> Result<Vec<Region>> {
     let (boot, uboot) = (&board.boot, Uboot::of(board)?);
-    if sizes.kernel_compressed > boot.kernel_compressed_size {
-        return fail(board, format!(
-            "the compressed kernel has {} bytes, kernel_compressed_size is {}",
-            sizes.kernel_compressed, boot.kernel_compressed_size
-        ));
+    // booti unpacks Image.gz from `kernel` to `kernel_compressed` (U-Boot's kernel_comp_addr_r) and moves it back.
+    if sizes.kernel_unpacked > boot.kernel_compressed_size.min(BOOTM_LEN) {
+        return fail(
+            board,
+            format!(
+                "the kernel has {} bytes unpacked, kernel_compressed_size is {} and U-Boot unpacks {BOOTM_LEN} at most",
+                sizes.kernel_unpacked, boot.kernel_compressed_size
+            ),
+        );
+    }
+    // booti moves a kernel from elsewhere to the next such boundary, over whatever is there.
+    if boot.kernel % (2 * MIB) != 0 {
+        return fail(board, format!("kernel = {:#x} is not a multiple of 2 MiB", boot.kernel));
     }
     if boot.fdt % 8 != 0 {
         return fail(board, format!("fdt = {:#x} is not a multiple of 8", boot.fdt));
@@ -101,7 +118,7 @@ pub fn check(board: &Board, sizes: &Sizes) -> Result<Vec<Region>> {
     }
     let region = |what, start: u64, length: u64| Region { what, range: start..start.saturating_add(length) };
     let mut map = vec![
-        region("kernel", boot.kernel, sizes.kernel.image_size),
+        region("kernel", boot.kernel, sizes.kernel.image_size.max(sizes.kernel_compressed)),
         region("kernel_compressed", boot.kernel_compressed, boot.kernel_compressed_size),
         region("initrd", boot.initrd, sizes.initrd.next_multiple_of(4096)),
         region("fdt", boot.fdt, fdt),
@@ -114,24 +131,35 @@ pub fn check(board: &Board, sizes: &Sizes) -> Result<Vec<Region>> {
     let usable = boot.ram_start..(boot.ram_start + boot.ram_size_mib * MIB).saturating_sub(UBOOT_KEEPS);
     for region in &map {
         if region.range.start < usable.start || region.range.end > usable.end {
-            return fail(board, format!(
-                "{} would lie at {}, usable is {} (U-Boot keeps the last {} MiB)",
-                region.what, hex(&region.range), hex(&usable), UBOOT_KEEPS / MIB
-            ));
+            return fail(
+                board,
+                format!(
+                    "{} would lie at {}, usable is {} (U-Boot keeps the last {} MiB)",
+                    region.what,
+                    hex(&region.range),
+                    hex(&usable),
+                    UBOOT_KEEPS / MIB
+                ),
+            );
         }
     }
     for pair in map.windows(2) {
         if let [one, two] = pair
             && two.range.start < one.range.end
         {
-            return fail(board, format!(
-                "{} at {} and {} at {} overlap", one.what, hex(&one.range), two.what, hex(&two.range)
-            ));
+            return fail(
+                board,
+                format!(
+                    "{} at {} and {} at {} overlap",
+                    one.what,
+                    hex(&one.range),
+                    two.what,
+                    hex(&two.range)
+                ),
+            );
         }
     }
-    if let Some(window) = uboot.window() {
-        check_window(board, boot.ram_start..boot.ram_start + window, &map, sizes.initrd, fdt)?;
-    }
+    check_window(board, uboot.window(&usable), &map, sizes.initrd, fdt)?;
     Ok(map)
 }
 
@@ -151,10 +179,13 @@ fn check_window(board: &Board, window: Range<u64>, map: &[Region], initrd: u64, 
     // Both are aligned to pages, and U-Boot leaves a page between them.
     let needed = initrd.next_multiple_of(4096) + fdt.next_multiple_of(4096) + 3 * 4096;
     if needed > largest {
-        return fail(board, format!(
-            "U-Boot moves initramfs and device tree ({needed} bytes) into {}, whose largest gap is {largest} bytes",
-            hex(&window)
-        ));
+        return fail(
+            board,
+            format!(
+                "U-Boot moves initramfs and device tree ({needed} bytes) into {}, whose largest gap is {largest} bytes",
+                hex(&window)
+            ),
+        );
     }
     Ok(())
 }

@@ -48,11 +48,15 @@ impl Archive {
 
     /// A character device. The kernel opens `dev/console` for /init before anything is mounted.
     pub fn character(&mut self, path: &str, mode: u32, major: u32, minor: u32) -> Result<()> {
-        self.insert(path, Entry { mode: CHARACTER | (mode & 0o7777), device: (major, minor), content: Vec::new() })
+        self.insert(
+            path,
+            Entry { mode: CHARACTER | (mode & 0o7777), device: (major, minor), content: Vec::new() },
+        )
     }
 
     fn insert(&mut self, path: &str, entry: Entry) -> Result<()> {
-        let refuse = |problem: &str| Err(Error::Archive { path: path.to_owned(), problem: problem.to_owned() });
+        let refuse =
+            |problem: &str| Err(Error::Archive { path: path.to_owned(), problem: problem.to_owned() });
         if path.is_empty() || path.contains('\0') || path.len() > 4000 {
             return refuse("a path has 1 to 4000 bytes and no NUL");
         }
@@ -146,7 +150,9 @@ mod tests {
         }
         archive.file("init", 0o755, Vec::new()).unwrap();
         assert!(archive.file("init", 0o755, Vec::new()).unwrap_err().to_string().contains("already"));
-        assert!(archive.file("init/x", 0o644, Vec::new()).unwrap_err().to_string().contains("not a directory"));
+        assert!(
+            archive.file("init/x", 0o644, Vec::new()).unwrap_err().to_string().contains("not a directory")
+        );
     }
 
     #[test]

@@ -21,16 +21,22 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// Checks header, checksum, sizes and the FIT behind it.
+    /// Checks header, checksum, sizes and the FIT behind it. Zeros after that are no part of it: a card's region, read
+    /// as a whole, is checked in the same way.
     pub fn check(bytes: &'a [u8]) -> Result<Self> {
         let spl = spl_length(bytes)?;
         let sum = checksum(&bytes[..spl]);
         let stored = word(bytes, 12).unwrap_or(0);
         if sum != stored {
-            return refuse(format!("the checksum of its first {spl} bytes is {sum:#010x}, the header says {stored:#010x}"));
+            return refuse(format!(
+                "the checksum of its first {spl} bytes is {sum:#010x}, the header says {stored:#010x}"
+            ));
         }
         let Some(fit) = bytes.get(FIT_AT..).filter(|fit| fit.len() >= 40) else {
-            return refuse(format!("it ends after {} bytes, the FIT image at {FIT_AT} is missing", bytes.len()));
+            return refuse(format!(
+                "it ends after {} bytes, the FIT image at {FIT_AT} is missing",
+                bytes.len()
+            ));
         };
         let magic = big_endian(fit, 0);
         if magic != FIT_MAGIC {
@@ -38,9 +44,20 @@ impl<'a> Loader<'a> {
         }
         let length = big_endian(fit, 4) as usize;
         if length < 40 || length > fit.len() {
-            return refuse(format!("the FIT image says {length} bytes, {} follow: the file is cut short", fit.len()));
+            return refuse(format!(
+                "the FIT image says {length} bytes, {} follow: the file is cut short",
+                fit.len()
+            ));
         }
-        Ok(Self { bytes })
+        // Data outside of the FIT (mkimage -E) would have to be measured too; Debian's builds have it inside.
+        let end = FIT_AT + length;
+        if let Some(at) = bytes[end..].iter().position(|byte| *byte != 0) {
+            return refuse(format!(
+                "there is more behind the FIT image's end at {end}, from byte {} on",
+                end + at
+            ));
+        }
+        Ok(Self { bytes: &bytes[..end] })
     }
 
     /// The loader as it is written to the card.
@@ -145,6 +162,15 @@ mod tests {
         let mut other = specimen(100_000);
         other[FIT_AT] = 0;
         assert!(refused(&other).contains("instead of a FIT image"));
+    }
+
+    #[test]
+    fn zeros_behind_it_are_left_out_and_anything_else_is_refused() {
+        let mut region = specimen(100_000);
+        region.resize(200_000, 0);
+        assert_eq!(Loader::check(&region).unwrap().bytes().len(), 100_000);
+        region[150_000] = 1;
+        assert!(refused(&region).contains("from byte 150000 on"));
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub enum Error {
         remedy: String,
     },
     /// The table has no partition of that name.
-    #[error("the card has no partition '{name}' (it has {known}); name one of these or add it to image/card.toml")]
+    #[error(
+        "the card has no partition '{name}' (it has {known}); name one of these or add it to image/card.toml"
+    )]
     NoPartition {
         /// The name asked for.
         name: String,
@@ -38,7 +40,9 @@ pub enum Error {
         known: String,
     },
     /// The board's loader is not what its boot ROM starts.
-    #[error("the loader is not one that the board's boot ROM starts: {problem}; use the package's u-boot-sunxi-with-spl.bin")]
+    #[error(
+        "the loader is not one that the board's boot ROM starts: {problem}; use the package's u-boot-sunxi-with-spl.bin"
+    )]
     Loader {
         /// What was found and what was expected.
         problem: String,
@@ -128,7 +132,9 @@ pub enum Error {
         problem: String,
     },
     /// A part is larger than its partition.
-    #[error("{part} is larger than its partition: {size} bytes into {room}; make it larger in image/card.toml or leave something out")]
+    #[error(
+        "{part} is larger than its partition: {size} bytes into {room}; make it larger in image/card.toml or leave something out"
+    )]
     TooLarge {
         /// The partition.
         part: String,

@@ -17,24 +17,29 @@ pub struct File<'a> {
 /// The file system of `size` bytes with these files in its root directory, in the order given.
 pub fn image(fat: &Fat, size: u64, files: &[File<'_>]) -> Result<Vec<u8>> {
     check_names(&fat.label, files)?;
-    let problem =
-        |error: std::io::Error| Error::Fat { label: fat.label.clone(), problem: error.to_string() };
-    let length = usize::try_from(size)
-        .map_err(|_| Error::Fat { label: fat.label.clone(), problem: format!("{size} bytes do not fit this machine's memory") })?;
+    let problem = |error: std::io::Error| Error::Fat { label: fat.label.clone(), problem: error.to_string() };
+    let length = usize::try_from(size).map_err(|_| Error::Fat {
+        label: fat.label.clone(),
+        problem: format!("{size} bytes do not fit this machine's memory"),
+    })?;
+    if size < crate::MIB {
+        let problem = format!("{size} bytes are too few; make the partition larger in image/card.toml");
+        return Err(Error::Fat { label: fat.label.clone(), problem });
+    }
     let mut disk = Cursor::new(vec![0; length]);
     let mut label = [b' '; 11];
     for (place, byte) in label.iter_mut().zip(fat.label.bytes()) {
         *place = byte;
     }
     let kind = if fat.bits == 32 { fatfs::FatType::Fat32 } else { fatfs::FatType::Fat16 };
-    let options =
-        fatfs::FormatVolumeOptions::new().fat_type(kind).volume_id(fat.serial).volume_label(label);
+    let options = fatfs::FormatVolumeOptions::new().fat_type(kind).volume_id(fat.serial).volume_label(label);
     fatfs::format_volume(&mut disk, options).map_err(problem)?;
     {
         let options = fatfs::FsOptions::new().time_provider(&Fixed);
         let system = fatfs::FileSystem::new(&mut disk, options).map_err(problem)?;
         // Asked before writing: the crate's own word for a full disk names neither the file nor the size.
         let stats = system.stats().map_err(problem)?;
+        check_kind(fat, stats.total_clusters())?;
         check_room(fat, u64::from(stats.cluster_size()), u64::from(stats.free_clusters()), files)?;
         {
             let root = system.root_dir();
@@ -64,6 +69,19 @@ pub fn files(label: &str, image: &[u8]) -> Result<Vec<(String, Vec<u8>)>> {
         }
     }
     Ok(found)
+}
+
+/// A system reads the width of a FAT from its number of clusters, whatever the header says; the crate does not check.
+fn check_kind(fat: &Fat, clusters: u32) -> Result<()> {
+    let right = if fat.bits == 32 { clusters >= 65_525 } else { (4_085..65_525).contains(&clusters) };
+    if right {
+        return Ok(());
+    }
+    let problem = format!(
+        "with {clusters} clusters it is no FAT of {} bits; give the partition another size or other bits in image/card.toml",
+        fat.bits
+    );
+    Err(Error::Fat { label: fat.label.clone(), problem })
 }
 
 fn check_room(fat: &Fat, cluster: u64, free: u64, files: &[File<'_>]) -> Result<()> {
@@ -157,7 +175,8 @@ mod tests {
 
     #[test]
     fn names_that_a_root_directory_cannot_hold_are_refused() {
-        for name in ["", "a/b", "dtb\\x", "con:", ".", "..", ".hidden", "dot.", "caf\u{e9}", &"x".repeat(101)] {
+        for name in ["", "a/b", "dtb\\x", "con:", ".", "..", ".hidden", "dot.", "caf\u{e9}", &"x".repeat(101)]
+        {
             assert!(matches!(image(&slot(), SIZE, &[file(name, b"")]), Err(Error::FatName { .. })), "{name}");
         }
         let twins = [file("boot.scr", b"1"), file("BOOT.SCR", b"2")];
@@ -165,9 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn a_partition_too_small_for_its_fat_is_refused() {
+    fn a_partition_too_small_or_too_large_for_its_fat_is_refused() {
         let fat = Fat { bits: 32, ..slot() };
         assert!(matches!(image(&fat, SIZE, &[]), Err(Error::Fat { .. })));
+        assert!(matches!(image(&slot(), 1024 * 1024, &[]), Err(Error::Fat { .. })));
         assert!(matches!(image(&slot(), 0, &[]), Err(Error::Fat { .. })));
     }
 }

@@ -85,7 +85,10 @@ pub fn write(file: &mut File, layout: &Layout, content: Content<'_>) -> Result<V
 fn file_system(layout: &Layout, name: &str, files: &[fat::File<'_>]) -> Result<Vec<u8>> {
     let partition = layout.partition(name)?;
     let Some(kind) = &partition.fat else {
-        return Err(Error::Fat { label: name.to_owned(), problem: "the card's table gives it no fat = {...}".into() });
+        return Err(Error::Fat {
+            label: name.to_owned(),
+            problem: "the card's table gives it no fat = {...}".into(),
+        });
     };
     fat::image(kind, partition.size, files)
 }
@@ -105,7 +108,9 @@ fn boot_state(layout: &Layout) -> Result<Vec<u8>> {
 fn check_end(layout: &Layout, root: &Partition) -> Result<()> {
     for name in ["stayput", "loader", "boot-state", "boot-a"] {
         if layout.partition(name)?.start > root.start {
-            return Err(Error::Mismatch { problem: format!("'{name}' lies behind root-a, where the image file ends") });
+            return Err(Error::Mismatch {
+                problem: format!("'{name}' lies behind root-a, where the image file ends"),
+            });
         }
     }
     Ok(())
@@ -197,9 +202,11 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
         let loader = Loader::check(&bytes)?;
         loader.place(layout)?;
     }
-    for (name, wanted) in
-        [("stayput", &[][..]), ("loader", &["boot.scr"][..]), ("boot-a", &["slot.scr", "Image.gz", "initrd.zst"][..])]
-    {
+    for (name, wanted) in [
+        ("stayput", &[][..]),
+        ("loader", &["boot.scr"][..]),
+        ("boot-a", &["slot.scr", "Image.gz", "initrd.zst"][..]),
+    ] {
         let partition = layout.partition(name)?;
         let files = fat::files(name, &read(image, name, partition.start, partition.size)?)?;
         for file in wanted {
@@ -210,7 +217,8 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
     }
     let state = layout.partition("boot-state")?;
     for (index, mark) in (0..).zip(MARKS) {
-        let sector = read(image, "the marks", state.start + layout.boot_state().marks + index * SECTOR, SECTOR)?;
+        let sector =
+            read(image, "the marks", state.start + layout.boot_state().marks + index * SECTOR, SECTOR)?;
         if !sector.starts_with(mark.as_bytes()) {
             return mismatch(format!("the mark {mark:?} is missing"));
         }

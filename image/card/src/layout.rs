@@ -75,6 +75,10 @@ pub struct BootState {
     pub marks: u64,
 }
 
+/// What the builder fills, the boot scripts choose from and the box mounts, by these names.
+pub const NAMES: [&str; 9] =
+    ["stayput", "loader", "boot-state", "boot-a", "root-a", "boot-b", "root-b", "state", "data"];
+
 impl Partition {
     /// One past the last byte.
     pub fn end(&self) -> u64 {
@@ -253,7 +257,7 @@ impl Raw {
         }
         // In the order of the card, not of the file: the rules below speak of neighbours.
         found.sort_by_key(|(_, partition)| partition.start);
-        check_names_and_numbers(&found)?;
+        check_names_and_numbers(&found, self.partition.last().map_or(0, |last| last.span().end))?;
         check_active(&found, self.partition_at())?;
         let extended = self.check_extended(&found)?;
         check_neighbours(&found, &loader_region, &extended)?;
@@ -301,10 +305,15 @@ impl Raw {
     fn check_extended(&self, found: &[(usize, Partition)]) -> Result<Extended, Fault> {
         let (at, raw) = (self.extended.span().start, self.extended.get_ref());
         if !(1..=4).contains(&raw.number) {
-            return fault(at, format!("the extended partition has number {}", raw.number), "give it 1, 2, 3 or 4");
+            return fault(
+                at,
+                format!("the extended partition has number {}", raw.number),
+                "give it 1, 2, 3 or 4",
+            );
         }
         if let Some((at, twin)) = found.iter().find(|(_, partition)| partition.number == raw.number) {
-            let problem = format!("partition '{}' has the extended partition's number {}", twin.name, raw.number);
+            let problem =
+                format!("partition '{}' has the extended partition's number {}", twin.name, raw.number);
             return fault(*at, problem, "give it a number of its own");
         }
         // Linux, U-Boot and the PC's systems agree on these two; the first byte that follows is the tables'.
@@ -313,7 +322,11 @@ impl Raw {
             return fault(at, problem, "write type = 0x0f");
         }
         if raw.tables_mib == 0 {
-            return fault(at, "tables_mib is 0".into(), "leave at least 1 MiB for the logical partitions' tables");
+            return fault(
+                at,
+                "tables_mib is 0".into(),
+                "leave at least 1 MiB for the logical partitions' tables",
+            );
         }
         let start = u64::from(raw.start_mib) * MIB;
         let end = found.iter().filter(|(_, p)| p.logical()).map(|(_, p)| p.end()).max();
@@ -329,12 +342,14 @@ impl Raw {
     fn check_boot_state(&self, found: &[(usize, Partition)]) -> Result<BootState, Fault> {
         let (at, raw) = (self.boot_state.span().start, self.boot_state.get_ref());
         let Some((_, partition)) = found.iter().find(|(_, p)| p.name == raw.partition) else {
-            let problem = format!("boot_state names partition '{}', which is not in the table", raw.partition);
+            let problem =
+                format!("boot_state names partition '{}', which is not in the table", raw.partition);
             return fault(at, problem, "name one that is");
         };
         let places = [raw.copies_mib[0], raw.copies_mib[1], raw.marks_mib].map(|mib| u64::from(mib) * MIB);
         if let Some(place) = places.iter().find(|place| **place + MIB > partition.size) {
-            let problem = format!("boot_state uses {} MiB, beyond the end of '{}'", place / MIB, partition.name);
+            let problem =
+                format!("boot_state uses {} MiB, beyond the end of '{}'", place / MIB, partition.name);
             return fault(at, problem, "stay inside the partition");
         }
         if places[0] == places[1] || places[0] == places[2] || places[1] == places[2] {
@@ -347,7 +362,10 @@ impl Raw {
 impl RawPartition {
     fn check(&self, at: usize) -> Result<Partition, Fault> {
         let name_ok = self.name.starts_with(|first: char| first.is_ascii_lowercase())
-            && self.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            && self
+                .name
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !name_ok {
             let problem = format!("partition name {:?} is not of the form a-z, 0-9 and '-'", self.name);
             return fault(at, problem, "choose another name");
@@ -364,7 +382,10 @@ impl RawPartition {
             return fault(at, problem, "an MBR cannot say that: use smaller numbers");
         }
         if matches!(self.r#type, 0x00 | 0x05 | 0x0f | 0x85 | 0xee) {
-            let problem = format!("partition '{}' has type {:#04x}, which has a meaning of its own", self.name, self.r#type);
+            let problem = format!(
+                "partition '{}' has type {:#04x}, which has a meaning of its own",
+                self.name, self.r#type
+            );
             return fault(at, problem, "0x0c is FAT, 0x83 Linux, 0xda data that a PC leaves alone");
         }
         if let Some(fat) = &self.fat {
@@ -372,7 +393,10 @@ impl RawPartition {
                 Some(format!("a FAT of {} bits", fat.bits))
             } else if fat.label.is_empty()
                 || fat.label.len() > 11
-                || !fat.label.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-')
+                || !fat
+                    .label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'-')
             {
                 Some(format!("FAT label {:?}", fat.label))
             } else {
@@ -395,11 +419,21 @@ impl RawPartition {
     }
 }
 
-fn check_names_and_numbers(found: &[(usize, Partition)]) -> Result<(), Fault> {
+fn check_names_and_numbers(found: &[(usize, Partition)], end: usize) -> Result<(), Fault> {
+    if let Some(missing) =
+        NAMES.iter().find(|name| !found.iter().any(|(_, partition)| partition.name == **name))
+    {
+        let problem = format!("there is no partition '{missing}' (is the file cut short?)");
+        return fault(end, problem, format!("the card needs all of {}", NAMES.join(", ")));
+    }
     let (mut names, mut numbers) = (BTreeMap::new(), BTreeMap::new());
     for (at, partition) in found {
         if names.insert(&partition.name, ()).is_some() {
-            return fault(*at, format!("partition '{}' is there twice", partition.name), "rename or remove one");
+            return fault(
+                *at,
+                format!("partition '{}' is there twice", partition.name),
+                "rename or remove one",
+            );
         }
         if let Some(other) = numbers.insert(partition.number, &partition.name) {
             let problem = format!("'{other}' and '{}' both have number {}", partition.name, partition.number);
@@ -432,7 +466,8 @@ fn check_neighbours(
     loader_region: &std::ops::Range<u64>,
     extended: &Extended,
 ) -> Result<(), Fault> {
-    let mut before = (format!("the loader region (up to {} MiB)", loader_region.end / MIB), loader_region.end);
+    let mut before =
+        (format!("the loader region (up to {} MiB)", loader_region.end / MIB), loader_region.end);
     for (at, partition) in found {
         if partition.start < before.1 {
             let problem = format!(

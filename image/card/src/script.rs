@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use stayput_health::Board;
 
 use crate::addresses::Uboot;
-use crate::kernel::Header;
 use crate::{Error, Layout, Result};
 
 /// Values by the names that a script calls them.
@@ -36,7 +35,7 @@ pub fn loader(file: &str, text: &str, layout: &Layout) -> Result<String> {
 }
 
 /// The text of `slot.scr`: `board/slot.cmd` with a part for each board, under a test for that board's U-Boot.
-pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout, kernel: &Header) -> Result<String> {
+pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout) -> Result<String> {
     let mut parts = String::new();
     let mut uboots = BTreeSet::new();
     for part in boards {
@@ -49,7 +48,7 @@ pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout,
                 remedy: "build an image of its own for one of them".into(),
             });
         }
-        let body = fill(part.file, part.text, &board_values(part.board, layout, kernel)?)?;
+        let body = fill(part.file, part.text, &board_values(part.board, layout)?)?;
         parts.push_str(&format!("if test \"${{board}}\" = \"{name}\"; then\n{body}fi\n"));
     }
     let mut values = Values::new();
@@ -73,14 +72,13 @@ pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
 }
 
 /// Everything that a board's part may, and must, mention.
-fn board_values(board: &Board, layout: &Layout, kernel: &Header) -> Result<Values> {
+fn board_values(board: &Board, layout: &Layout) -> Result<Values> {
     let (boot, uboot) = (&board.boot, Uboot::of(board)?);
     let mut values = Values::new();
     let mut set = |name: &str, value: String| values.insert(name.to_owned(), value);
     set("CMDLINE", command_line(board, layout)?);
     set("KERNEL", format!("{:#x}", boot.kernel));
-    set("KERNEL_SIZE", format!("{:#x}", kernel.image_size));
-    set("KERNEL_GZ", format!("{:#x}", boot.kernel_compressed));
+    set("KERNEL_UNPACK", format!("{:#x}", boot.kernel_compressed));
     set("INITRD", format!("{:#x}", boot.initrd));
     set("FDT", format!("{:#x}", boot.fdt));
     set("FDT_ROOM", format!("{:#x}", uboot.fdt_room()));
@@ -135,7 +133,11 @@ pub fn fill(file: &str, text: &str, values: &Values) -> Result<String> {
     for (number, line) in (1..).zip(text.strip_prefix('\u{feff}').unwrap_or(text).lines()) {
         let line = line.strip_suffix('\r').unwrap_or(line);
         if let Some(bad) = line.chars().find(|c| !c.is_ascii() || (c.is_ascii_control() && *c != '\t')) {
-            return Err(fault(number, format!("character {bad:?} is not plain ASCII"), "U-Boot reads ASCII only: replace it"));
+            return Err(fault(
+                number,
+                format!("character {bad:?} is not plain ASCII"),
+                "U-Boot reads ASCII only: replace it",
+            ));
         }
         if line.trim_start().starts_with('#') || line.trim().is_empty() {
             continue;
@@ -152,7 +154,11 @@ pub fn fill(file: &str, text: &str, values: &Values) -> Result<String> {
                 Some(name) => {
                     let Some(value) = values.get(name) else {
                         let known = values.keys().cloned().collect::<Vec<_>>().join(", ");
-                        return Err(fault(number, format!("@{name}@ has no value"), &format!("known here: {known}")));
+                        return Err(fault(
+                            number,
+                            format!("@{name}@ has no value"),
+                            &format!("known here: {known}"),
+                        ));
                     };
                     used.insert(name);
                     out.push_str(value);

@@ -1,17 +1,24 @@
 //! `manifest.json`: what a built image holds, so that it can be shown and later verified.
 
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::exit::{Code, Fault};
+
+/// The version of the format.
+pub const VERSION: u32 = 1;
 
 /// Everything about one built image.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// Format of this file.
     pub version: u32,
+    /// SHA-256 over everything that it was made from.
+    pub inputs: String,
     /// The board that the image was built for.
     pub board: String,
     /// Every board that boots from these bytes.
@@ -31,7 +38,7 @@ pub struct Manifest {
 }
 
 /// A sequence of bytes with its hash.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blob {
     /// Its length in bytes.
     pub size: u64,
@@ -96,6 +103,33 @@ pub enum Content {
     },
     /// A regular file.
     File(Blob),
+}
+
+impl Blob {
+    /// Of bytes in memory.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+    }
+
+    /// Of a file, read piece by piece.
+    pub fn of_file(path: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("could not read {}", path.display());
+        let mut file = std::fs::File::open(path).with_context(failed)?;
+        let (mut sum, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+        loop {
+            let length = file.read(&mut buffer).with_context(failed)?;
+            if length == 0 {
+                return Ok(Self { size, sha256: hex(&sum.finalize()) });
+            }
+            sum.update(&buffer[..length]);
+            size += length as u64;
+        }
+    }
+}
+
+/// Bytes as lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Manifest {

@@ -43,9 +43,10 @@ impl Steps {
         Ok(value)
     }
 
-    /// All steps so far with their times.
-    pub fn taken(&self) -> &[(String, Duration)] {
-        &self.taken
+    /// Keeps the times of the steps so far, for the benchmark.
+    pub fn write_times(&self, path: &std::path::Path) -> anyhow::Result<()> {
+        let times: Vec<_> = self.taken.iter().map(|(step, taken)| (step, taken.as_secs_f64())).collect();
+        Ok(std::fs::write(path, serde_json::to_vec_pretty(&times)?)?)
     }
 
     /// A line for the person, when there is one.

@@ -76,7 +76,7 @@ fn sizes(manifest: &Manifest) -> String {
         "image        {:>10}  {}\ntoolchain    {}\n\n",
         size(manifest.image.size),
         manifest.image.sha256,
-        manifest.toolchain.kind
+        manifest.toolchain.toolchain
     );
     text += &partitions(manifest);
     let mut shares: Vec<_> = shares(manifest).into_iter().collect();

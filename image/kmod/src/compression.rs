@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_module_cut_short_is_refused_by_name_at_every_length() {
-        let plain: Vec<u8> = (0..2_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let plain: Vec<u8> =
+            (0..2_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         for ending in &ENDINGS[1..] {
             let file = packed(ending, &plain);
             for cut in (0..file.len()).step_by(97).chain([1, file.len() - 1]) {

@@ -224,7 +224,9 @@ fn ranks(modules: &[&Module], direct: &[Vec<usize>], mut users: Vec<usize>) -> R
     }
     if next < modules.len() {
         let members = (0..modules.len()).filter(|index| rank[*index] == usize::MAX);
-        return Err(Error::Circle { members: members.map(|index| modules[index].name.to_string()).collect() });
+        return Err(Error::Circle {
+            members: members.map(|index| modules[index].name.to_string()).collect(),
+        });
     }
     Ok(rank)
 }

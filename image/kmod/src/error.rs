@@ -103,7 +103,9 @@ pub enum Error {
     },
 
     /// A module needs one that is not there.
-    #[error("{module} depends on {dependency}, which is neither a module nor part of this kernel: the kernel package is not whole")]
+    #[error(
+        "{module} depends on {dependency}, which is neither a module nor part of this kernel: the kernel package is not whole"
+    )]
     MissingDependency {
         /// Who needs it.
         module: ModuleName,

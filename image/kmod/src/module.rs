@@ -42,7 +42,8 @@ impl Module {
     pub fn parse(path: &str, bytes: &[u8]) -> Result<Self> {
         let name = ModuleName::of_path(path)?;
         let refuse = |reason: String| Error::NotAModule { path: path.to_owned(), reason };
-        let file = ElfFile64::<object::Endianness>::parse(bytes).map_err(|error| refuse(error.to_string()))?;
+        let file =
+            ElfFile64::<object::Endianness>::parse(bytes).map_err(|error| refuse(error.to_string()))?;
         let endian = file.endian();
         if endian.is_big_endian() {
             return Err(refuse("big-endian".to_owned()));
@@ -131,8 +132,9 @@ impl Module {
             }
             b"depends" => {
                 for name in value.split(',').filter(|name| !name.is_empty()) {
-                    self.depends
-                        .push(ModuleName::new(name).map_err(|_| refuse("depends on something that is no name"))?);
+                    self.depends.push(
+                        ModuleName::new(name).map_err(|_| refuse("depends on something that is no name"))?,
+                    );
                 }
             }
             b"softdep" => {
@@ -148,7 +150,7 @@ impl Module {
 
     /// Adds what only the version table names (`module_layout`): depmod looks there too, after the symbols.
     fn add_versions(&mut self, table: &[u8]) {
-        if table.len() % VERSION_RECORD != 0 {
+        if !table.len().is_multiple_of(VERSION_RECORD) {
             return;
         }
         let known: std::collections::BTreeSet<&str> = self.imports.iter().map(String::as_str).collect();

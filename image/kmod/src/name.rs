@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn a_path_a_file_name_and_an_empty_name_are_refused_with_what_was_expected() {
-        for wrong in ["", "ext4.ko", "kernel/fs/ext4", "ext4\r", "\u{feff}ext4", "modülé", &"x".repeat(56)] {
+        for wrong in ["", "ext4.ko", "kernel/fs/ext4", "ext4\r", "\u{feff}ext4", "modülé", &"x".repeat(56)]
+        {
             let message = ModuleName::new(wrong).unwrap_err().to_string();
             assert!(message.contains("as modprobe takes them"), "{message}");
         }

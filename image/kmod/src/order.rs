@@ -21,7 +21,13 @@ pub(crate) fn paths<'a>(file: &'static str, text: &'a str) -> Result<Vec<(&'a st
             Some(name) if line.ends_with(".ko") && line.starts_with(|c: char| c.is_ascii_alphabetic()) => {
                 found.push((line, name));
             }
-            _ => return Err(Error::PathLine { file, line: index + 1, text: line.chars().take(200).collect() }),
+            _ => {
+                return Err(Error::PathLine {
+                    file,
+                    line: index + 1,
+                    text: line.chars().take(200).collect(),
+                });
+            }
         }
     }
     Ok(found)

@@ -1,6 +1,6 @@
 //! The closure of a list of names: every file that they need, in an order in which they load.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::alias;
 use crate::builtin::Builtin;
@@ -232,7 +232,9 @@ fn load_order(
 ) -> Result<Vec<ModuleName>> {
     let mut before: Before<'_> = parsed
         .iter()
-        .map(|(name, module)| (name, module.depends.iter().filter(|need| parsed.contains_key(need)).collect()))
+        .map(|(name, module)| {
+            (name, module.depends.iter().filter(|need| parsed.contains_key(need)).collect())
+        })
         .collect();
     let mut after: BTreeMap<&ModuleName, Vec<&ModuleName>> = BTreeMap::new();
     for (name, (pre, post)) in soft {
@@ -251,27 +253,34 @@ fn load_order(
     let mut done = BTreeSet::new();
     let mut open: Vec<&ModuleName> = Vec::new();
     let mut order = Vec::with_capacity(parsed.len());
-    let mut stack: Vec<Step<'_>> = roots.iter().rev().map(Step::Enter).collect();
-    while let Some(step) = stack.pop() {
-        match step {
-            Step::Enter(name) if done.contains(name) => {}
-            Step::Enter(name) => {
-                if let Some(start) = open.iter().position(|other| *other == name) {
-                    let members = open[start..].iter().chain([&name]).map(|name| name.to_string());
-                    return Err(Error::Circle { members: members.collect() });
+    // What comes after a module waits until all that was begun is loaded (it may need some of that), and then
+    // goes before the rest of the list.
+    let mut waiting: VecDeque<&ModuleName> = roots.iter().collect();
+    while let Some(root) = waiting.pop_front() {
+        let mut late = Vec::new();
+        let mut stack = vec![Step::Enter(root)];
+        while let Some(step) = stack.pop() {
+            match step {
+                Step::Enter(name) if done.contains(name) => {}
+                Step::Enter(name) => {
+                    if let Some(start) = open.iter().position(|other| *other == name) {
+                        let members = open[start..].iter().chain([&name]).map(|name| name.to_string());
+                        return Err(Error::Circle { members: members.collect() });
+                    }
+                    open.push(name);
+                    stack.push(Step::Load(name));
+                    // The stack gives back the last first.
+                    stack.extend(before.get(name).into_iter().flatten().rev().map(|name| Step::Enter(name)));
                 }
-                open.push(name);
-                // The stack gives back the last first.
-                stack.extend(after.get(name).into_iter().flatten().rev().map(|name| Step::Enter(name)));
-                stack.push(Step::Load(name));
-                stack.extend(before.get(name).into_iter().flatten().rev().map(|name| Step::Enter(name)));
-            }
-            Step::Load(name) => {
-                open.pop();
-                done.insert(name);
-                order.push(name.clone());
+                Step::Load(name) => {
+                    open.pop();
+                    done.insert(name);
+                    order.push(name.clone());
+                    late.extend(after.get(name).into_iter().flatten().copied());
+                }
             }
         }
+        late.into_iter().rev().for_each(|wish| waiting.push_front(wish));
     }
     Ok(order)
 }

@@ -1,4 +1,4 @@
-//! The module lists: `image/modules.toml` for every board, and the `[modules]` table of a `board.toml`.
+//! The module lists: `image/modules.toml` for every board, with what each `board.toml` adds to it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,9 @@ pub struct ModuleTable {
     /// The groups, in the order in which the initramfs loads them.
     #[serde(default, rename = "group")]
     pub groups: Vec<Group>,
+    /// What is left out although a board has the device.
+    #[serde(default)]
+    pub unneeded: Vec<Unneeded>,
 }
 
 /// Modules that are there for one reason.
@@ -33,29 +36,23 @@ pub struct Group {
     pub root: Vec<String>,
 }
 
-/// The `[modules]` table of a board.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BoardModules {
-    /// Loaded by the initramfs in this order, and in the root as well.
-    #[serde(default)]
-    pub initramfs: Vec<String>,
-    /// In the root.
-    #[serde(default)]
-    pub root: Vec<String>,
-    /// Drivers of devices that the board has and the product does not use.
-    #[serde(default)]
-    pub unneeded: Vec<Unneeded>,
-}
-
-/// A driver that is left out on purpose.
+/// Drivers of devices that a board has and the product does not use.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Unneeded {
-    /// The module.
-    pub module: String,
-    /// Why the board does without it.
+    /// The drivers.
+    pub modules: Vec<String>,
+    /// Why the image does without them.
     pub why: String,
+}
+
+/// The two lists of a board (`[modules]` in its `board.toml`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BoardModules {
+    /// Loaded by the initramfs in this order, and in the root as well.
+    pub initramfs: Vec<String>,
+    /// In the root.
+    pub root: Vec<String>,
 }
 
 impl ModuleTable {
@@ -72,7 +69,10 @@ impl ModuleTable {
         let mut seen: BTreeMap<ModuleName, &str> = BTreeMap::new();
         for group in &table.groups {
             if group.why.trim().is_empty() {
-                return Err(refuse(format!("group {:?} has no reason: say in `why` what needs it", group.name)));
+                return Err(refuse(format!(
+                    "group {:?} has no reason: say in `why` what needs it",
+                    group.name
+                )));
             }
             for written in group.initramfs.iter().chain(&group.root) {
                 let name = ModuleName::new(written).map_err(|error| refuse(error.to_string()))?;
@@ -81,6 +81,22 @@ impl ModuleTable {
                         "{written} is in group {other:?} and in group {:?}: keep one (what is in `initramfs` is in \
                          the root too)",
                         group.name
+                    )));
+                }
+            }
+        }
+        for left_out in &table.unneeded {
+            if left_out.why.trim().is_empty() {
+                return Err(refuse(format!(
+                    "{:?} are left out without a reason: say it in `why`",
+                    left_out.modules
+                )));
+            }
+            for written in &left_out.modules {
+                let name = ModuleName::new(written).map_err(|error| refuse(error.to_string()))?;
+                if let Some(group) = seen.get(&name) {
+                    return Err(refuse(format!(
+                        "{written} is unneeded and in group {group:?}: decide which"
                     )));
                 }
             }
@@ -126,13 +142,14 @@ mod tests {
 
     fn board(initramfs: &[&str], root: &[&str]) -> BoardModules {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        BoardModules { initramfs: owned(initramfs), root: owned(root), unneeded: Vec::new() }
+        BoardModules { initramfs: owned(initramfs), root: owned(root) }
     }
 
     #[test]
     fn boards_come_first_in_the_initramfs_and_the_root_has_all_of_it() {
         let table = ModuleTable::parse("modules.toml", TABLE).unwrap();
-        let (neo, virt) = (board(&["sunxi-wdt", "squashfs"], &["i2c_dev"]), board(&["virtio_blk"], &["i2c-dev"]));
+        let (neo, virt) =
+            (board(&["sunxi-wdt", "squashfs"], &["i2c_dev"]), board(&["virtio_blk"], &["i2c-dev"]));
         assert_eq!(table.initramfs(&[&neo, &virt]), ["sunxi-wdt", "squashfs", "virtio_blk"]);
         assert_eq!(table.root(&[&neo, &virt]), ["sunxi-wdt", "squashfs", "virtio_blk", "overlay", "i2c_dev"]);
     }
@@ -153,6 +170,11 @@ mod tests {
             ("version = 1\n[[group]]\nname = 'x'\nwhy = 'y'\nroot = ['a-b', 'a_b']", "keep one"),
             ("version = 1\n[[group]]\nname = 'x'\nwhy = 'y'\nroot = ['a.ko']", "no \".ko\""),
             ("version = 1\n[[group]\n", "line 2"),
+            ("version = 1\n[[unneeded]]\nmodules = ['x']\nwhy = ''", "without a reason"),
+            (
+                "version = 1\n[[group]]\nname = 'g'\nwhy = 'y'\nroot = ['a-b']\n[[unneeded]]\nmodules = ['a_b']\nwhy = 'z'",
+                "decide which",
+            ),
         ];
         for (text, expected) in cases {
             let message = ModuleTable::parse("image/modules.toml", text).unwrap_err().to_string();

@@ -65,7 +65,7 @@ pub struct Package {
     pub line: usize,
 }
 
-/// The packages of one architecture from several suites.
+/// What one suite offers for one architecture.
 #[derive(Debug, Default)]
 pub struct Index {
     packages: Vec<Package>,
@@ -92,30 +92,6 @@ impl Index {
         Ok(())
     }
 
-    /// The versions of a name that a bound admits, newest first; of equal versions the main archive's.
-    pub fn named(&self, name: &str, bound: Option<&Bound>) -> Vec<&Package> {
-        let mut found: Vec<&Package> = self
-            .at(&self.by_name, name)
-            .filter(|package| bound.is_none_or(|bound| bound.admits(&package.version)))
-            .collect();
-        found.sort_by(|a, b| b.version.cmp(&a.version).then(a.archive.cmp(&b.archive)));
-        found
-    }
-
-    /// The packages that provide a name as the bound asks, the newest version of each.
-    pub fn providers(&self, name: &str, bound: Option<&Bound>) -> Vec<&Package> {
-        let mut newest: Vec<&Package> = Vec::new();
-        for package in self.at(&self.by_provided, name).filter(|package| package.provides(name, bound)) {
-            match newest.iter_mut().find(|known| known.name == package.name) {
-                Some(known) if package.version > known.version => *known = package,
-                Some(_) => {}
-                None => newest.push(package),
-            }
-        }
-        newest.sort_by(|a, b| a.priority.cmp(&b.priority).then_with(|| a.name.cmp(&b.name)));
-        newest
-    }
-
     /// How many packages there are.
     pub fn len(&self) -> usize {
         self.packages.len()
@@ -128,6 +104,41 @@ impl Index {
 
     fn at<'a>(&'a self, map: &'a HashMap<String, Vec<usize>>, name: &str) -> impl Iterator<Item = &'a Package> {
         map.get(name).into_iter().flatten().map(|at| &self.packages[*at])
+    }
+}
+
+/// What several suites offer for one architecture.
+#[derive(Debug, Clone, Default)]
+pub struct Offer<'a>(Vec<&'a Index>);
+
+impl<'a> Offer<'a> {
+    /// Adds a suite's index.
+    pub fn push(&mut self, index: &'a Index) {
+        self.0.push(index);
+    }
+
+    /// The versions of a name that a bound admits, newest first; of equal versions the main archive's.
+    pub fn named(&self, name: &str, bound: Option<&Bound>) -> Vec<&'a Package> {
+        let of_name = self.0.iter().flat_map(|index| index.at(&index.by_name, name));
+        let mut found: Vec<&Package> =
+            of_name.filter(|package| bound.is_none_or(|bound| bound.admits(&package.version))).collect();
+        found.sort_by(|a, b| b.version.cmp(&a.version).then(a.archive.cmp(&b.archive)));
+        found
+    }
+
+    /// The packages that provide a name as the bound asks, the newest version of each, important ones first.
+    pub fn providers(&self, name: &str, bound: Option<&Bound>) -> Vec<&'a Package> {
+        let mut newest: Vec<&Package> = Vec::new();
+        let providers = self.0.iter().flat_map(|index| index.at(&index.by_provided, name));
+        for package in providers.filter(|package| package.provides(name, bound)) {
+            match newest.iter_mut().find(|known| known.name == package.name) {
+                Some(known) if package.version > known.version => *known = package,
+                Some(_) => {}
+                None => newest.push(package),
+            }
+        }
+        newest.sort_by(|a, b| a.priority.cmp(&b.priority).then_with(|| a.name.cmp(&b.name)));
+        newest
     }
 }
 

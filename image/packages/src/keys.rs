@@ -4,8 +4,8 @@ use std::path::Path;
 
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType};
-use pgp::types::{KeyDetails, VerifyingKey};
+use pgp::packet::{PublicKey, Signature, SignatureType};
+use pgp::types::{KeyDetails, Tag, VerifyingKey};
 
 use crate::error::{Error, Result};
 use crate::manifest::{KeyPin, Manifest, Suite};
@@ -40,7 +40,9 @@ impl Key {
                 pin.fingerprint
             )));
         }
-        key.verify_bindings().map_err(|error| bad(format!("its own signatures do not hold: {error}")))?;
+        if own_signatures(&key).is_empty() {
+            return Err(bad("it carries no good signature of its own".into()));
+        }
         if !key.details.revocation_signatures.is_empty() {
             return Err(bad("the key is revoked".into()));
         }
@@ -56,15 +58,15 @@ impl Key {
     fn signed(&self, signature: &Signature, text: &str) -> bool {
         let Some(made) = signature.created().map(|stamp| u64::from(stamp.as_secs())) else { return false };
         let primary = &self.key.primary_key;
-        let own: Vec<&Signature> =
-            self.key.details.users.iter().flat_map(|user| &user.signatures).chain(&self.key.details.direct_signatures).collect();
+        let own = own_signatures(&self.key);
         if !alive(primary.created_at().as_secs(), &own, made) {
             return false;
         }
         if own.iter().any(|binding| binding.key_flags().sign()) && verifies(signature, primary, text) {
             return true;
         }
-        self.key.public_subkeys.iter().any(|subkey| may_sign(subkey, made) && verifies(signature, &subkey.key, text))
+        let mut subkeys = self.key.public_subkeys.iter();
+        subkeys.any(|subkey| may_sign(primary, subkey, made) && verifies(signature, &subkey.key, text))
     }
 }
 
@@ -94,12 +96,32 @@ fn verifies(signature: &Signature, key: &impl VerifyingKey, text: &str) -> bool 
     signature.verify(key, text.as_bytes()).is_ok()
 }
 
-fn may_sign(subkey: &SignedPublicSubKey, at: u64) -> bool {
-    let revoked = subkey.signatures.iter().any(|s| s.typ() == Some(SignatureType::SubkeyRevocation));
-    let bindings: Vec<&Signature> = subkey.signatures.iter().collect();
-    !revoked
-        && bindings.iter().any(|binding| binding.key_flags().sign())
-        && alive(subkey.key.created_at().as_secs(), &bindings, at)
+/// The good signatures of the key over itself. Those of other people's keys, which a published key collects, do not count.
+fn own_signatures(key: &SignedPublicKey) -> Vec<&Signature> {
+    let primary = &key.primary_key;
+    let direct = key.details.direct_signatures.iter().filter(|signature| signature.verify_key(primary).is_ok());
+    let users = key.details.users.iter().flat_map(|user| {
+        user.signatures
+            .iter()
+            .filter(|signature| signature.verify_certification(primary, Tag::UserId, &user.id).is_ok())
+    });
+    users.chain(direct).collect()
+}
+
+/// A subkey signs when the primary key says so, and the subkey says in turn that it belongs to this primary key.
+fn may_sign(primary: &PublicKey, subkey: &SignedPublicSubKey, at: u64) -> bool {
+    let is_revocation = |signature: &Signature| signature.typ() == Some(SignatureType::SubkeyRevocation);
+    let bindings: Vec<&Signature> = subkey
+        .signatures
+        .iter()
+        .filter(|signature| signature.verify_subkey_binding(primary, &subkey.key).is_ok())
+        .collect();
+    let claims = bindings.iter().any(|binding| {
+        let returned = binding.embedded_signature();
+        binding.key_flags().sign()
+            && returned.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok())
+    });
+    claims && !subkey.signatures.iter().any(is_revocation) && alive(subkey.key.created_at().as_secs(), &bindings, at)
 }
 
 /// A key lives from its creation until the expiry that its newest own signature names.

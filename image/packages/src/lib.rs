@@ -7,8 +7,11 @@
 
 pub mod control;
 pub mod date;
+pub mod deb;
 pub mod dependency;
+pub mod elf;
 pub mod error;
+pub mod fetch;
 mod http;
 pub mod index;
 pub mod keys;
@@ -19,8 +22,10 @@ pub mod progress;
 mod release;
 pub mod resolve;
 pub mod sources;
+mod unpack;
 pub mod version;
 
+pub use fetch::{Cache, Source};
 pub use error::{Error, Kind, Result};
 pub use index::Archive;
 pub use lock::{Lock, Locked};

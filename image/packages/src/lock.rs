@@ -1,6 +1,7 @@
 //! `image/packages.lock`: every package of every feature, pinned by name, version, size and SHA-256.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,11 @@ use crate::date;
 use crate::dependency::{is_architecture, is_package_name};
 use crate::error::{Error, Result};
 use crate::index::{Archive, Index, is_pool_path, is_sha256};
-use crate::manifest::{Manifest, parse_toml, read_text};
+use crate::manifest::{Manifest, Suite, parse_toml, read_text};
 use crate::mirror::Mirror;
 use crate::progress::Progress;
 use crate::release;
-use crate::resolve::{Indexes, resolve};
+use crate::resolve::{Offers, resolve};
 use crate::version::Version;
 
 /// The lock: what a build may take, and nothing else.
@@ -83,7 +84,6 @@ struct Raw {
 /// Makes a new lock from today's suites: release files checked, indexes checked, every feature resolved.
 /// `now` is the clock in seconds since 1970 (see [`now`]).
 pub fn resolve_fresh(manifest: &Manifest, mirror: &Mirror, now: u64, progress: &dyn Progress) -> Result<Lock> {
-    let architectures = manifest.architectures();
     let mut releases = Vec::new();
     for suite in &manifest.suites {
         let (release, base) = release::fetch(manifest, suite, mirror, now)?;
@@ -91,25 +91,34 @@ pub fn resolve_fresh(manifest: &Manifest, mirror: &Mirror, now: u64, progress: &
         releases.push((suite, release, base));
     }
     let mut total = 0;
-    for (_, release, _) in &releases {
-        for architecture in &architectures {
+    for (suite, release, _) in &releases {
+        for architecture in manifest.architectures(suite) {
             total += release.index_size(architecture)?;
         }
     }
     progress.total(total);
-    let mut indexes = Indexes::new();
-    for architecture in &architectures {
-        let mut index = Index::default();
-        for (suite, release, base) in &releases {
-            let text = release.fetch_index(mirror, base, architecture)?;
-            index.add(&text, suite.archive, &format!("{} {architecture} Packages", suite.name))?;
+    let mut indexes: Vec<(&Suite, &str, Index)> = Vec::new();
+    for (suite, release, base) in &releases {
+        let mut texts: HashMap<&str, String> = HashMap::new();
+        for architecture in manifest.architectures(suite) {
+            // A small suite often has the same bytes for every architecture, and not every mirror has them thrice.
+            let text = match texts.entry(release.index_sum(architecture)?) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(release.fetch_index(mirror, base, architecture)?),
+            };
+            let mut index = Index::default();
+            index.add(text, suite.archive, &format!("{} {architecture} Packages", suite.name))?;
+            indexes.push((suite, architecture, index));
             progress.advance(release.index_size(architecture)?);
         }
-        indexes.insert(architecture.to_string(), index);
     }
     let mut packages: BTreeMap<(String, String, String), Locked> = BTreeMap::new();
     for (name, feature) in &manifest.features {
-        for package in resolve(name, feature, &indexes)? {
+        let mut offers = Offers::new();
+        for (_, architecture, index) in indexes.iter().filter(|(suite, ..)| feature.takes_from(suite)) {
+            offers.entry(architecture.to_string()).or_default().push(index);
+        }
+        for package in resolve(name, feature, &offers)? {
             let key = (package.name.clone(), package.architecture.clone(), package.version.to_string());
             let locked = packages.entry(key).or_insert_with(|| Locked {
                 name: package.name.clone(),

@@ -54,6 +54,9 @@ pub struct Feature {
     pub architecture: String,
     /// What it is for.
     pub why: String,
+    /// The suites to take from, where not all.
+    #[serde(default)]
+    pub suites: Option<Vec<String>>,
     /// Roots of the walk, each with its reason.
     pub packages: BTreeMap<String, String>,
     /// Names where the walk stops, each with its reason.
@@ -62,6 +65,13 @@ pub struct Feature {
     /// For a virtual name or one of several alternatives: the package to take.
     #[serde(default)]
     pub prefer: BTreeMap<String, String>,
+}
+
+impl Feature {
+    /// Whether packages of a suite may be taken.
+    pub fn takes_from(&self, suite: &Suite) -> bool {
+        self.suites.as_ref().is_none_or(|names| names.contains(&suite.name))
+    }
 }
 
 #[derive(Deserialize)]
@@ -101,10 +111,11 @@ impl Manifest {
         self.path.parent().unwrap_or(Path::new(""))
     }
 
-    /// Every architecture that some feature needs an index of.
-    pub fn architectures(&self) -> BTreeSet<&str> {
+    /// Every architecture whose index of a suite some feature needs.
+    pub fn architectures(&self, suite: &Suite) -> BTreeSet<&str> {
         self.features
             .values()
+            .filter(|feature| feature.takes_from(suite))
             .flat_map(|feature| {
                 let named = feature.packages.keys().filter_map(|name| name.split_once(':').map(|(_, a)| a));
                 named.chain([feature.architecture.as_str()])
@@ -123,6 +134,9 @@ impl Manifest {
         }
         for (name, feature) in &self.features {
             text += &format!("feature {name} {}\n", feature.architecture);
+            for suite in feature.suites.iter().flatten() {
+                text += &format!("from {suite}\n");
+            }
             for package in feature.packages.keys() {
                 text += &format!("package {package}\n");
             }
@@ -183,6 +197,11 @@ impl Manifest {
         }
         if feature.packages.is_empty() {
             return fail("it has no packages".into());
+        }
+        for suite in feature.suites.iter().flatten() {
+            if !self.suites.iter().any(|known| known.name == *suite) {
+                return fail(format!("suites: there is no [[suite]] named '{suite}'"));
+            }
         }
         for (table, entries) in [("packages", &feature.packages), ("omit", &feature.omit)] {
             for (package, why) in entries {

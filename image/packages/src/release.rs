@@ -132,6 +132,11 @@ impl Release {
         self.file(&format!("main/binary-{architecture}/Packages.xz")).map(|(_, size)| *size)
     }
 
+    /// SHA-256 of the compressed index of an architecture.
+    pub(crate) fn index_sum(&self, architecture: &str) -> Result<&str> {
+        self.file(&format!("main/binary-{architecture}/Packages.xz")).map(|(sum, _)| sum.as_str())
+    }
+
     /// Fetches the index of an architecture; both the compressed and the unpacked bytes are checked.
     pub(crate) fn fetch_index(&self, mirror: &Mirror, base: &Base, architecture: &str) -> Result<String> {
         let plain_name = format!("main/binary-{architecture}/Packages");

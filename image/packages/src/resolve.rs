@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::dependency::{Group, Relation, parse_field};
 use crate::error::{Error, Result};
-use crate::index::{Index, MultiArch, Package};
+use crate::index::{MultiArch, Offer, Package};
 use crate::manifest::{Feature, split_name};
 
-/// The indexes by architecture.
-pub type Indexes = BTreeMap<String, Index>;
+/// What there is, by architecture.
+pub type Offers<'a> = BTreeMap<String, Offer<'a>>;
 
 /// The closure of a feature, sorted by name and architecture.
-pub fn resolve<'a>(name: &str, feature: &Feature, indexes: &'a Indexes) -> Result<Vec<&'a Package>> {
+pub fn resolve<'a>(name: &str, feature: &Feature, offers: &Offers<'a>) -> Result<Vec<&'a Package>> {
     let mut walk = Walk {
         feature_name: name,
         feature,
-        indexes,
+        offers,
         chosen: BTreeMap::new(),
         queue: VecDeque::new(),
         omitted: BTreeSet::new(),
@@ -38,7 +38,7 @@ pub fn resolve<'a>(name: &str, feature: &Feature, indexes: &'a Indexes) -> Resul
 struct Walk<'a, 'f> {
     feature_name: &'f str,
     feature: &'f Feature,
-    indexes: &'a Indexes,
+    offers: &'f Offers<'a>,
     /// By name and the architecture in whose context it was chosen (a package for `all` runs in its chooser's).
     chosen: BTreeMap<(String, String), &'a Package>,
     queue: VecDeque<(&'a Package, String)>,
@@ -58,9 +58,8 @@ impl<'a> Walk<'a, '_> {
         Error::Unresolved { feature: self.feature_name.to_string(), message: message.into() }
     }
 
-    fn index(&self, architecture: &str) -> Result<&'a Index> {
-        let indexes = self.indexes;
-        indexes
+    fn offer(&self, architecture: &str) -> Result<&Offer<'a>> {
+        self.offers
             .get(architecture)
             .ok_or_else(|| self.fail(format!("there is no package index for the architecture '{architecture}'")))
     }
@@ -70,7 +69,7 @@ impl<'a> Walk<'a, '_> {
         for root in self.feature.packages.keys() {
             let (name, architecture) = split_name(root);
             let context = architecture.unwrap_or(&self.feature.architecture);
-            let Some(package) = self.index(context)?.named(name, None).first().copied() else {
+            let Some(package) = self.offer(context)?.named(name, None).first().copied() else {
                 return Err(self.fail(format!("the mirror has no package '{name}' for {context}")));
             };
             self.choose(package, context);
@@ -136,7 +135,7 @@ impl<'a> Walk<'a, '_> {
             self.omitted.insert(omitted);
             return Ok(());
         }
-        let candidates = self.index(context)?.named(wanted, None);
+        let candidates = self.offer(context)?.named(wanted, None);
         match candidates.into_iter().find(|package| group.0.iter().any(|relation| meets(package, relation))) {
             Some(package) => {
                 self.choose(package, context);
@@ -165,15 +164,15 @@ impl<'a> Walk<'a, '_> {
         if let Some(omitted) = self.omits(&relation.name, context) {
             return Ok(Answer::Omitted(omitted));
         }
-        let index = match relation.architecture.as_deref() {
-            None | Some("any") => self.index(context)?,
-            Some(other) => self.index(other)?,
+        let offer = match relation.architecture.as_deref() {
+            None | Some("any") => self.offer(context)?,
+            Some(other) => self.offer(other)?,
         };
         let bound = relation.bound.as_ref();
-        if let Some(package) = index.named(&relation.name, bound).first() {
+        if let Some(package) = offer.named(&relation.name, bound).first() {
             return Ok(Answer::Take(package));
         }
-        let providers = index.providers(&relation.name, bound);
+        let providers = offer.providers(&relation.name, bound);
         if let Some(omitted) = providers.iter().find_map(|package| self.omits(&package.name, context)) {
             return Ok(Answer::Omitted(omitted));
         }

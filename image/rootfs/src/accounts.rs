@@ -51,19 +51,26 @@ pub fn check(rules: &Rules) -> Result<()> {
         }
         if let Some(group) = &user.group {
             if !groups.contains(group.as_str()) {
-                return Err(rules.wrong(entry(), format!("has the group {group:?}, which is in no [[group]]")));
+                return Err(
+                    rules.wrong(entry(), format!("has the group {group:?}, which is in no [[group]]"))
+                );
             }
         } else if let Some(other) = gids.get(&user.uid).filter(|other| **other != user.name) {
             return Err(rules.wrong(entry(), format!("needs gid {}, which the group {other} has", user.uid)));
         } else if groups.contains(user.name.as_str()) {
-            return Err(rules.wrong(entry(), format!("has its own group and [[group]] {} as well", user.name)));
+            return Err(
+                rules.wrong(entry(), format!("has its own group and [[group]] {} as well", user.name))
+            );
         }
         let home = user.home.as_deref().unwrap_or(NO_HOME);
         if !home.starts_with('/') || home.contains([':', '\n']) {
             return Err(rules.wrong(entry(), format!("has the home {home:?}, which is no absolute path")));
         }
         if user.why.contains([':', '\n', ',']) {
-            return Err(rules.wrong(entry(), "has a `why` with a colon, a comma or a line break: it becomes the account's comment"));
+            return Err(rules.wrong(
+                entry(),
+                "has a `why` with a colon, a comma or a line break: it becomes the account's comment",
+            ));
         }
     }
     for group in &rules.groups {
@@ -80,14 +87,19 @@ fn check_name(name: &str) -> Result<(), String> {
     let rest = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-');
     match first && rest && name.len() <= 31 {
         true => Ok(()),
-        false => Err("is no account name: lower-case letters, digits, `_` and `-`, at most 31, no digit first".into()),
+        false => {
+            Err("is no account name: lower-case letters, digits, `_` and `-`, at most 31, no digit first"
+                .into())
+        }
     }
 }
 
 fn check_number(number: u32) -> Result<(), String> {
     match number <= LAST || number == NOBODY {
         true => Ok(()),
-        false => Err(format!("has the number {number}; accounts of the box lie in 0..={LAST} (and {NOBODY})")),
+        false => {
+            Err(format!("has the number {number}; accounts of the box lie in 0..={LAST} (and {NOBODY})"))
+        }
     }
 }
 
@@ -106,7 +118,9 @@ impl<'a> Accounts<'a> {
         let users = rules.users.iter().map(|user| (&*user.name, user.uid)).collect();
         let mut groups: BTreeMap<&str, u32> =
             rules.groups.iter().map(|group| (&*group.name, group.gid)).collect();
-        groups.extend(rules.users.iter().filter(|user| user.group.is_none()).map(|user| (&*user.name, user.uid)));
+        groups.extend(
+            rules.users.iter().filter(|user| user.group.is_none()).map(|user| (&*user.name, user.uid)),
+        );
         Self { rules, users, groups }
     }
 
@@ -161,7 +175,10 @@ mod tests {
     fn every_account_is_locked_and_has_no_shell() {
         let rules = Rules::parse(BASE, "t").unwrap();
         let files = Accounts::new(&rules).files();
-        assert_eq!(files[0].1, "root:x:0:0:root:/root:/usr/sbin/nologin\nbox:x:800:6:w:/nonexistent:/usr/sbin/nologin\n");
+        assert_eq!(
+            files[0].1,
+            "root:x:0:0:root:/root:/usr/sbin/nologin\nbox:x:800:6:w:/nonexistent:/usr/sbin/nologin\n"
+        );
         assert_eq!(files[1].1, "root:x:0:\ndisk:x:6:root\n");
         assert_eq!(files[2], ("etc/shadow", "root:!*:::::::\nbox:!*:::::::\n".to_owned(), 0o600));
         assert_eq!(files[3].1, "root:!*::\ndisk:!*::root\n");
@@ -176,7 +193,9 @@ mod tests {
 
     #[test]
     fn a_member_or_group_that_does_not_exist_is_refused() {
-        assert!(problem("[[group]]\nname = \"b\"\ngid = 7\nmembers = [\"who\"]\nwhy = \"w\"\n").contains("who"));
+        assert!(
+            problem("[[group]]\nname = \"b\"\ngid = 7\nmembers = [\"who\"]\nwhy = \"w\"\n").contains("who")
+        );
         assert!(problem("[[user]]\nname = \"b\"\nuid = 7\ngroup = \"what\"\nwhy = \"w\"\n").contains("what"));
     }
 

@@ -59,7 +59,9 @@ pub enum Error {
         parent_origin: String,
     },
     /// A hard link in a package whose target is not in the same package.
-    #[error("{package}: the hard link {path} points to {target}, which is no file of that package; the package is damaged")]
+    #[error(
+        "{package}: the hard link {path} points to {target}, which is no file of that package; the package is damaged"
+    )]
     HardLink {
         /// The package.
         package: String,
@@ -107,7 +109,9 @@ pub enum Error {
         problem: String,
     },
     /// A certificate of the CA bundle is no PEM.
-    #[error("{path} is no PEM certificate ({problem}); the CA bundle would be broken by it, so drop it or mend the package")]
+    #[error(
+        "{path} is no PEM certificate ({problem}); the CA bundle would be broken by it, so drop it or mend the package"
+    )]
     Certificate {
         /// The file.
         path: String,
@@ -115,7 +119,9 @@ pub enum Error {
         problem: &'static str,
     },
     /// No certificate at all.
-    #[error("no certificate under {folder}: the box could not check a single TLS server; is ca-certificates in the package list?")]
+    #[error(
+        "no certificate under {folder}: the box could not check a single TLS server; is ca-certificates in the package list?"
+    )]
     NoCertificates {
         /// Where they were expected.
         folder: &'static str,
@@ -139,7 +145,9 @@ fn list(findings: &[Finding]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Finding {
     /// A drop rule that drops nothing.
-    #[error("drop rule {pattern:?} ({why}) matches nothing: the package changed, or the rule is misspelt; mend it or mark it `optional`")]
+    #[error(
+        "drop rule {pattern:?} ({why}) matches nothing: the package changed, or the rule is misspelt; mend it or mark it `optional`"
+    )]
     DropsNothing {
         /// The pattern.
         pattern: String,
@@ -163,7 +171,9 @@ pub enum Finding {
         path: String,
     },
     /// A symlink that leads nowhere.
-    #[error("{path} ({origin}) links to {target}, which is neither in the tree nor below a [[runtime]] path of image/rootfs.toml")]
+    #[error(
+        "{path} ({origin}) links to {target}, which is neither in the tree nor below a [[runtime]] path of image/rootfs.toml"
+    )]
     DanglingLink {
         /// The link.
         path: String,
@@ -173,7 +183,9 @@ pub enum Finding {
         target: String,
     },
     /// A setuid or setgid file that is on no list.
-    #[error("{path} ({origin}) has mode {mode:04o}: a setuid or setgid file must be named in [[setuid]] or [[strip]] of image/rootfs.toml")]
+    #[error(
+        "{path} ({origin}) has mode {mode:04o}: a setuid or setgid file must be named in [[setuid]] or [[strip]] of image/rootfs.toml"
+    )]
     Setuid {
         /// The file.
         path: String,
@@ -183,7 +195,9 @@ pub enum Finding {
         mode: u32,
     },
     /// An executable script whose interpreter is not on the box.
-    #[error("{path} ({origin}) is a script for {interpreter}, which is not on the box: drop it in image/rootfs.toml")]
+    #[error(
+        "{path} ({origin}) is a script for {interpreter}, which is not on the box: drop it in image/rootfs.toml"
+    )]
     Interpreter {
         /// The script.
         path: String,
@@ -193,7 +207,9 @@ pub enum Finding {
         interpreter: String,
     },
     /// A user or group that nobody pinned.
-    #[error("{place} names the {what} {name:?}, which has no pinned number: add it to [[{what}]] (or to [[unneeded]]) in image/rootfs.toml")]
+    #[error(
+        "{place} names the {what} {name:?}, which has no pinned number: add it to [[{what}]] (or to [[unneeded]]) in image/rootfs.toml"
+    )]
     UnknownAccount {
         /// `user` or `group`.
         what: &'static str,
@@ -203,7 +219,9 @@ pub enum Finding {
         place: String,
     },
     /// A package wants another number for an account.
-    #[error("{place} gives {what} {name:?} the number {wanted}, image/rootfs.toml pins {pinned}: they must agree")]
+    #[error(
+        "{place} gives {what} {name:?} the number {wanted}, image/rootfs.toml pins {pinned}: they must agree"
+    )]
     AccountNumber {
         /// `user` or `group`.
         what: &'static str,
@@ -245,7 +263,9 @@ pub enum Finding {
         line: String,
     },
     /// The presets do not end in `disable *`.
-    #[error("no preset file ends in `disable *`: without it every unit that a package brings would be enabled")]
+    #[error(
+        "no preset file ends in `disable *`: without it every unit that a package brings would be enabled"
+    )]
     PresetOpenEnded,
     /// A unit file that does not parse.
     #[error("{place}: {problem}")]
@@ -284,7 +304,9 @@ pub enum Finding {
         library: String,
     },
     /// A package brings a file below /var.
-    #[error("{path} ({origin}) lies below /var, which is made anew at every boot: drop it, or bring it as a tmpfiles.d line")]
+    #[error(
+        "{path} ({origin}) lies below /var, which is made anew at every boot: drop it, or bring it as a tmpfiles.d line"
+    )]
     VariableFile {
         /// The file.
         path: String,

@@ -45,7 +45,8 @@ pub fn parse(text: &str) -> (Vec<Setting>, Vec<Unreadable>) {
         if let Some(name) = line.strip_prefix('[') {
             match name.strip_suffix(']') {
                 Some(name) => name.clone_into(&mut section),
-                None => unreadable.push(Unreadable { line: number, problem: format!("section {line:?} is not closed") }),
+                None => unreadable
+                    .push(Unreadable { line: number, problem: format!("section {line:?} is not closed") }),
             }
         } else if let Some((key, value)) = line.split_once('=') {
             if section.is_empty() {
@@ -60,7 +61,10 @@ pub fn parse(text: &str) -> (Vec<Setting>, Vec<Unreadable>) {
                 });
             }
         } else {
-            unreadable.push(Unreadable { line: number, problem: format!("{line:?} is neither [section] nor key=value") });
+            unreadable.push(Unreadable {
+                line: number,
+                problem: format!("{line:?} is neither [section] nor key=value"),
+            });
         }
     }
     (settings, unreadable)
@@ -104,7 +108,8 @@ mod tests {
     fn sections_comments_and_continued_lines_are_read() {
         let text = "\u{feff}# a\r\n[Unit]\r\nAfter = a.service \\\r\n; in between\r\n  b.service\r\n\r\n[Install]\r\nAlias=\r\n";
         let want = [("Unit", "After", "a.service b.service"), ("Install", "Alias", "")];
-        let want: Vec<_> = want.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
+        let want: Vec<_> =
+            want.iter().map(|(a, b, c)| (a.to_string(), b.to_string(), c.to_string())).collect();
         assert_eq!(pairs(text), want);
     }
 

@@ -293,7 +293,10 @@ mod tests {
     #[test]
     fn dbus_policies_are_found_outside_comments() {
         let text = "<!-- <policy user=\"not\"> -->\n<policy user=\"net\">\n<policy group=\"grp\">\n<user>bus</user>\n<policy user=\"*\">\n";
-        assert_eq!(found("usr/share/dbus-1/system.d/a.conf", text), ["user bus 4", "user net 2", "group grp 3"]);
+        assert_eq!(
+            found("usr/share/dbus-1/system.d/a.conf", text),
+            ["user bus 4", "user net 2", "group grp 3"]
+        );
     }
 
     #[test]
@@ -306,8 +309,10 @@ mod tests {
     fn a_sysusers_number_that_is_not_ours_is_found() {
         let rules = Rules::parse(RULES, "t").unwrap();
         let text = b"g disk 7 -\nu games 5:60 - /x\nu! new - \"A B\"\nm root disk\n";
-        let found: Vec<String> =
-            sysusers_findings("usr/lib/sysusers.d/a.conf", text, &rules).iter().map(ToString::to_string).collect();
+        let found: Vec<String> = sysusers_findings("usr/lib/sysusers.d/a.conf", text, &rules)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         assert_eq!(found.len(), 3, "{found:?}");
         assert!(found.iter().any(|text| text.contains("\"disk\" the number 7") && text.contains("pins 6")));
         assert_eq!(found.iter().filter(|text| text.contains("\"new\"")).count(), 2);

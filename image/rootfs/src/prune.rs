@@ -84,7 +84,8 @@ impl<'a> Pruner<'a> {
 }
 
 fn compile<'a>(rules: &Rules, patterns: impl Iterator<Item = &'a Rule<'a>>) -> Result<GlobSet> {
-    let wrong = |pattern: &str, problem: String| -> Error { rules.wrong(format!("pattern {pattern:?}"), problem) };
+    let wrong =
+        |pattern: &str, problem: String| -> Error { rules.wrong(format!("pattern {pattern:?}"), problem) };
     let mut set = GlobSetBuilder::new();
     for rule in patterns {
         if rule.pattern.starts_with('/') || rule.pattern.ends_with('/') || rule.pattern.is_empty() {

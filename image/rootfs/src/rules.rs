@@ -173,7 +173,9 @@ impl<'de> Deserialize<'de> for Mode {
         let octal = text.len() == 4 && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         match u32::from_str_radix(&text, 8) {
             Ok(bits) if octal => Ok(Self(bits)),
-            _ => Err(de::Error::custom(format!("{text:?} is no mode; write four octal digits, like \"0755\""))),
+            _ => {
+                Err(de::Error::custom(format!("{text:?} is no mode; write four octal digits, like \"0755\"")))
+            }
         }
     }
 }
@@ -181,8 +183,8 @@ impl<'de> Deserialize<'de> for Mode {
 impl Rules {
     /// Reads and checks the table.
     pub fn load(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         Self::parse(&text, &path.display().to_string())
     }
 
@@ -211,12 +213,14 @@ impl Rules {
         reasons.extend(self.drops.iter().map(|rule| (format!("[[drop]] {:?}", rule.paths), &*rule.why)));
         reasons.extend(self.keeps.iter().map(|rule| (format!("[[keep]] {:?}", rule.paths), &*rule.why)));
         reasons.extend(self.symlinks.iter().map(|rule| (format!("[[symlink]] {}", rule.path), &*rule.why)));
-        reasons.extend(self.directories.iter().map(|rule| (format!("[[directory]] {}", rule.path), &*rule.why)));
+        reasons
+            .extend(self.directories.iter().map(|rule| (format!("[[directory]] {}", rule.path), &*rule.why)));
         reasons.extend(self.setuids.iter().map(|rule| (format!("[[setuid]] {}", rule.path), &*rule.why)));
         reasons.extend(self.strips.iter().map(|rule| (format!("[[strip]] {}", rule.path), &*rule.why)));
         reasons.extend(self.users.iter().map(|rule| (format!("[[user]] {}", rule.name), &*rule.why)));
         reasons.extend(self.groups.iter().map(|rule| (format!("[[group]] {}", rule.name), &*rule.why)));
-        reasons.extend(self.unneeded.iter().map(|rule| (format!("[[unneeded]] {:?}", rule.users), &*rule.why)));
+        reasons
+            .extend(self.unneeded.iter().map(|rule| (format!("[[unneeded]] {:?}", rule.users), &*rule.why)));
         reasons.extend(self.masks.iter().map(|rule| (format!("[[mask]] {}", rule.unit), &*rule.why)));
         reasons.extend(self.runtime.iter().map(|rule| (format!("[[runtime]] {}", rule.path), &*rule.why)));
         reasons.extend(

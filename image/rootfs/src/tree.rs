@@ -149,7 +149,10 @@ impl Tree {
     pub fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Node)> {
         let from = format!("{path}/");
         let prefix = from.clone();
-        self.nodes.range(from..).take_while(move |(p, _)| p.starts_with(&prefix)).map(|(p, n)| (p.as_str(), n))
+        self.nodes
+            .range(from..)
+            .take_while(move |(p, _)| p.starts_with(&prefix))
+            .map(|(p, n)| (p.as_str(), n))
     }
 
     /// The file at exactly this path, as text where it is UTF-8 and with replacement characters where it is not.
@@ -272,8 +275,7 @@ const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 
 /// The one spelling of a path: relative, no `.` parts, `bin/x` as `usr/bin/x`.
 pub fn normalize(path: &str, source: &str) -> Result<String> {
-    let refuse =
-        |problem| Err(Error::Path { path: path.to_owned(), origin: source.to_owned(), problem });
+    let refuse = |problem| Err(Error::Path { path: path.to_owned(), origin: source.to_owned(), problem });
     if path.contains('\0') {
         return refuse("holds a NUL byte");
     }

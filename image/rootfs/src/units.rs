@@ -79,11 +79,6 @@ impl Units {
         Self { by_name }
     }
 
-    /// The unit of exactly this name.
-    pub fn get(&self, name: &str) -> Option<&Unit> {
-        self.by_name.get(name)
-    }
-
     /// Whether systemd would find something for this name: itself, an alias that leads somewhere, or its template.
     pub fn exists(&self, name: &str) -> bool {
         let mut name = name.to_owned();
@@ -120,7 +115,8 @@ fn from_file(tree: &Tree, name: &str, path: &str, kind: &Kind) -> Unit {
     // Drop-ins by file name, a stronger folder's file hiding a weaker one's.
     let mut dropins: BTreeMap<&str, &str> = BTreeMap::new();
     for folder in FOLDERS {
-        for (path, _) in tree.below(&format!("{folder}/{name}.d")).filter(|(path, _)| path.ends_with(".conf")) {
+        for (path, _) in tree.below(&format!("{folder}/{name}.d")).filter(|(path, _)| path.ends_with(".conf"))
+        {
             let file = path.rsplit('/').next().unwrap_or(path);
             dropins.entry(file).or_insert(path);
         }
@@ -201,7 +197,10 @@ pub fn enabled(tree: &Tree) -> (Vec<Enabled>, Vec<Finding>) {
     }
     for preset in presets.iter().filter(|preset| !preset.pattern.contains(['*', '?', '['])) {
         if !units.exists(&preset.pattern) {
-            findings.push(Finding::PresetWithoutUnit { place: preset.place.clone(), unit: preset.pattern.clone() });
+            findings.push(Finding::PresetWithoutUnit {
+                place: preset.place.clone(),
+                unit: preset.pattern.clone(),
+            });
         }
     }
     let mut todo: Vec<String> = Vec::new();
@@ -421,7 +420,8 @@ mod tests {
 
     #[test]
     fn a_preset_for_a_unit_that_does_not_exist_is_found_with_its_line() {
-        let preset = ("usr/lib/systemd/system-preset/00.preset", "\nenable nothing.service\nmaybe x\ndisable *\n");
+        let preset =
+            ("usr/lib/systemd/system-preset/00.preset", "\nenable nothing.service\nmaybe x\ndisable *\n");
         let (_, findings) = enabled(&tree(&[preset]));
         let text: Vec<String> = findings.iter().map(ToString::to_string).collect();
         assert_eq!(findings.len(), 2, "{text:?}");

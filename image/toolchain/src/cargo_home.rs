@@ -67,7 +67,8 @@ fn config(person: &Path) -> Result<String, Error> {
 /// The part of a cargo configuration that says where crates come from.
 fn kept(text: &str, base: &Path) -> Result<String, String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string().trim().to_owned())?;
+    let mut table: Table =
+        text.parse().map_err(|error: toml::de::Error| error.to_string().trim().to_owned())?;
     table.retain(|key, _| KEPT.contains(&key));
     rebase(&mut table, base);
     toml::to_string(&table).map_err(|error| error.to_string())
@@ -97,7 +98,9 @@ fn link(target: &Path, link: &Path) -> Result<(), Error> {
     }
     match symlink(target, link) {
         // Another build linked it just now, to the same home.
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::file("create link", link)(error)),
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            Err(Error::file("create link", link)(error))
+        }
         _ => Ok(()),
     }
 }

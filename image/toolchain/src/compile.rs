@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn a_package_without_program_is_named() {
-        let error = programs("{\"reason\":\"build-finished\",\"success\":true}", &["stayput-health"]).unwrap_err();
+        let error =
+            programs("{\"reason\":\"build-finished\",\"success\":true}", &["stayput-health"]).unwrap_err();
         assert!(error.to_string().contains("'stayput-health' has no program"), "{error}");
     }
 

@@ -156,7 +156,9 @@ pub enum Error {
     },
 
     /// cargo succeeded without making what was asked for.
-    #[error("package '{package}' has no program (a [[bin]] or src/main.rs): the box's programs are listed wrongly")]
+    #[error(
+        "package '{package}' has no program (a [[bin]] or src/main.rs): the box's programs are listed wrongly"
+    )]
     NoProgram {
         /// The package.
         package: String,

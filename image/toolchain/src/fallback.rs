@@ -12,7 +12,7 @@ use crate::{Error, environment, subprocess, wrapper};
 /// What the fallback compiles for; the C library goes into the program (`crt-static`).
 pub(crate) const TARGET: &str = "aarch64-unknown-linux-gnu";
 /// The feature of the package list.
-pub(crate) const FEATURE: &str = "rust-fallback";
+pub const FEATURE: &str = "rust-fallback";
 
 /// Files that the set must bring, and the package that each is in.
 const NEEDED: &[(&str, &str)] = &[

@@ -19,6 +19,8 @@ mod compiler;
 mod environment;
 mod error;
 mod fallback;
+#[cfg(test)]
+mod fixture;
 mod flags;
 mod pin;
 mod program;
@@ -174,8 +176,7 @@ fn distribution(request: &Request<'_>, cache: &Path, say: &mut dyn FnMut(&str)) 
             c_compiler: version,
             locked: rust.set.lock.clone(),
         },
-        // Any cargo drives any rustc; the one that compiled this command is there.
-        cargo: "cargo".into(),
+        cargo: rustup::any_cargo(request.tree),
         rustc: rust.set.bin("rustc"),
         linker: rust.set.bin("gcc"),
         sysroot: rust.set.root().join("usr"),

@@ -85,7 +85,9 @@ impl Rustc {
     /// Reads the output of `rustc -vV`; `None` when something else is called rustc.
     pub fn parse(text: &str) -> Option<Self> {
         let value = |key: &str| {
-            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).map(|v| v.trim().to_owned())
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))
+                .map(|v| v.trim().to_owned())
         };
         Some(Rustc {
             release: value("release")?,

@@ -70,7 +70,9 @@ pub(crate) fn check(path: &Path, file: &[u8]) -> Result<(), Error> {
     match flaw(file) {
         None => Ok(()),
         Some(flaw) => {
-            let reason = format!("{flaw}; a crate or build script asked the linker for something the box does not have");
+            let reason = format!(
+                "{flaw}; a crate or build script asked the linker for something the box does not have"
+            );
             Err(Error::Program { path: path.to_owned(), reason })
         }
     }

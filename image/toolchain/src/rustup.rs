@@ -68,7 +68,8 @@ fn own(pin: &Pin, tree: &Path, offline: bool, say: &mut dyn FnMut(&str)) -> Resu
     };
     let label = "this machine's own rustc";
     let verbose = ask(&["-vV"]).map_err(|error| format!("{label}: {error}"))?;
-    let rustc = Rustc::parse(&verbose).ok_or_else(|| format!("{label}: `rustc -vV` is not a rustc's answer"))?;
+    let rustc =
+        Rustc::parse(&verbose).ok_or_else(|| format!("{label}: `rustc -vV` is not a rustc's answer"))?;
     if let Some(reason) = pin.differs(&rustc) {
         return Err(format!("{label}: {reason}"));
     }
@@ -76,7 +77,10 @@ fn own(pin: &Pin, tree: &Path, offline: bool, say: &mut dyn FnMut(&str)) -> Resu
     let sysroot = PathBuf::from(sysroot.trim());
     let mut found = probe(&sysroot, rustc.clone());
     if matches!(found, Err(Lack::Target)) && !offline {
-        say(&format!("adding the target {TARGET} to Rust {} (the box's programs are compiled for it)", pin.release));
+        say(&format!(
+            "adding the target {TARGET} to Rust {} (the box's programs are compiled for it)",
+            pin.release
+        ));
         let mut rustup = environment::command("rustup");
         subprocess::output(rustup.args(["target", "add", "--toolchain", &pin.release, TARGET]))
             .map_err(|error| format!("{label} lacks {}: {error}", Lack::Target))?;
@@ -119,6 +123,21 @@ fn private(
         .env("RUSTUP_HOME", &home);
     subprocess::output(&mut rustup).map_err(|error| format!("{label}: {error}"))?;
     look_in(&home, pin).map_err(|lacks| format!("{label}: {lacks}"))
+}
+
+/// A cargo to drive the distribution's rustc with: any will do, best the one that runs this very command.
+pub(crate) fn any_cargo(tree: &Path) -> PathBuf {
+    let running = std::env::var_os("CARGO").map(PathBuf::from);
+    let beside_rustc = || {
+        let mut rustc = environment::command("rustc");
+        rustc.args(["--print", "sysroot"]).current_dir(tree).env("RUSTUP_AUTO_INSTALL", "0");
+        Some(Path::new(subprocess::output(&mut rustc).ok()?.trim()).join("bin/cargo"))
+    };
+    running
+        .filter(|path| path.exists())
+        .or_else(beside_rustc)
+        .filter(|path| path.exists())
+        .unwrap_or("cargo".into())
 }
 
 fn look_in(home: &Path, pin: &Pin) -> Result<Pinned, String> {
@@ -164,7 +183,7 @@ fn probe(sysroot: &Path, rustc: Rustc) -> Result<Pinned, Lack> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::fixture;
 
     const HOST: &str = "x86_64-unknown-linux-gnu";
 
@@ -176,9 +195,7 @@ mod tests {
     }
 
     fn script(path: &Path, text: &str) {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        fixture::script(path, &format!("#!/bin/sh\n{text}\n"));
     }
 
     /// A sysroot of scripts: whole, unless the test takes something away.
@@ -232,7 +249,10 @@ mod tests {
         let sysroot = dir.path().join(format!("rustup-1.95.0/toolchains/1.95.0-{HOST}"));
         whole(&sysroot);
         assert!(private(&pin, dir.path(), true, &[], &mut |_| {}).is_ok());
-        script(&sysroot.join("bin/rustc"), &format!("cat <<'END'\n{}\nEND", rustc().text.replace("59807616", "0badc0de")));
+        script(
+            &sysroot.join("bin/rustc"),
+            &format!("cat <<'END'\n{}\nEND", rustc().text.replace("59807616", "0badc0de")),
+        );
         let why = private(&pin, dir.path(), true, &[], &mut |_| {}).unwrap_err();
         assert!(why.contains("another origin") && why.contains("--offline"), "{why}");
     }

@@ -77,7 +77,8 @@ pub(crate) fn ensure(
 ) -> Result<Unpacked, Error> {
     // The dynamic loader and gcc both split lists of directories at these.
     if cache.as_os_str().to_string_lossy().contains([':', ';']) {
-        let reason = "a path with ':' or ';' in it cannot hold a compiler; choose another cache directory".to_owned();
+        let reason =
+            "a path with ':' or ';' in it cannot hold a compiler; choose another cache directory".to_owned();
         return Err(Error::Text { path: cache.to_owned(), reason });
     }
     let lock = lock_hash(debs);
@@ -128,8 +129,8 @@ fn unpack_all(debs: &[Deb], wrappers: &[Wrapper], part: &Path) -> Result<(), Err
     }
     for package in debs {
         let label = format!("{} {} {}", package.name, package.version, package.architecture);
-        let entries =
-            deb::read(&package.path).map_err(|error| Error::Unpack { package: label.clone(), source: error.into() })?;
+        let entries = deb::read(&package.path)
+            .map_err(|error| Error::Unpack { package: label.clone(), source: error.into() })?;
         for entry in entries {
             place(&root, &label, entry)?;
         }
@@ -163,17 +164,25 @@ fn place(root: &Path, package: &str, entry: Entry) -> Result<(), Error> {
         EntryKind::File(bytes) => {
             if path.exists() {
                 let there = fs::read(&path).map_err(Error::file("read", &path))?;
-                return if there == *bytes { Ok(()) } else { Err(refuse("another package of the set holds it otherwise")) };
+                return if there == *bytes {
+                    Ok(())
+                } else {
+                    Err(refuse("another package of the set holds it otherwise"))
+                };
             }
             write(&path, bytes, if entry.mode & 0o111 != 0 { 0o755 } else { 0o644 })
         }
         EntryKind::Symlink(target) => {
             let from = Path::new(&entry.path).parent().unwrap_or(Path::new(""));
             if !inside(from, Path::new(target)) {
-                return Err(refuse("the link leads out of the package's own tree, to this machine's own files"));
+                return Err(refuse(
+                    "the link leads out of the package's own tree, to this machine's own files",
+                ));
             }
             match symlink(target, &path) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(Error::file("create link", &path)(error)),
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    Err(Error::file("create link", &path)(error))
+                }
                 _ => Ok(()),
             }
         }
@@ -236,7 +245,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in ["usr/../../x", "/usr/x", "../x"] {
             let error = place(dir.path(), "evil 1 amd64", entry(path, EntryKind::File(vec![]))).unwrap_err();
-            assert!(error.to_string().contains("evil 1 amd64") && error.to_string().contains(path), "{error}");
+            assert!(
+                error.to_string().contains("evil 1 amd64") && error.to_string().contains(path),
+                "{error}"
+            );
         }
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }

@@ -68,21 +68,18 @@ pub(crate) fn rustc() -> Vec<Wrapper> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
+    use crate::fixture;
     use std::process::Command;
 
     /// A stand-in for the loader that prints what it was asked to start.
     fn set_in(dir: &std::path::Path, wrapper: &Wrapper) -> std::path::PathBuf {
         let loader = dir.join("root/usr").join(LIBRARIES).join("ld-linux-x86-64.so.2");
-        fs::create_dir_all(loader.parent().unwrap()).unwrap();
-        fs::create_dir_all(dir.join("bin")).unwrap();
-        fs::write(&loader, "#!/bin/sh\necho \"preload=$LD_PRELOAD cpath=$CPATH\"\nprintf '%s\\n' \"$@\"\n").unwrap();
+        fixture::script(
+            &loader,
+            "#!/bin/sh\necho \"preload=$LD_PRELOAD cpath=$CPATH\"\nprintf '%s\\n' \"$@\"\n",
+        );
         let script = dir.join("bin").join(wrapper.name);
-        fs::write(&script, &wrapper.text).unwrap();
-        for file in [&loader, &script] {
-            fs::set_permissions(file, fs::Permissions::from_mode(0o755)).unwrap();
-        }
+        fixture::script(&script, &wrapper.text);
         script
     }
 
@@ -91,7 +88,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = dir.path().join("a b");
         let script = set_in(&home, &compiler()[0]);
-        let done = Command::new(&script).args(["-c", "two words.c"]).env("CPATH", "/usr/include").output().unwrap();
+        let done =
+            Command::new(&script).args(["-c", "two words.c"]).env("CPATH", "/usr/include").output().unwrap();
         let said = String::from_utf8(done.stdout).unwrap();
         let lines: Vec<&str> = said.lines().collect();
         assert_eq!(lines[0], "preload= cpath=");

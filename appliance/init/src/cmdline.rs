@@ -1,0 +1,235 @@
+//! The boot arguments that are ours, from the kernel command line. Pure.
+
+use std::fmt;
+
+/// Why the boot arguments cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// One is missing.
+    #[error("the boot argument {key}= is missing; expected {expected}")]
+    Missing {
+        /// Its key.
+        key: &'static str,
+        /// What it would be.
+        expected: &'static str,
+    },
+    /// One has a value that it cannot have.
+    #[error("the boot argument {key}={value:?} is not usable; expected {expected}")]
+    Wrong {
+        /// Its key.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// What was expected.
+        expected: &'static str,
+    },
+    /// Two name one partition.
+    #[error(
+        "the boot arguments {first}= and {second}= both name partition {number}; expected different ones"
+    )]
+    SamePartition {
+        /// One.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+        /// The partition.
+        number: u16,
+    },
+}
+
+/// Which of the two systems on the card this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The first.
+    A,
+    /// The second.
+    B,
+}
+
+impl Slot {
+    /// The slot in the words of the boot arguments.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+/// The id that the image's master boot record carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskId(pub u32);
+
+impl fmt::Display for DiskId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:08x}", self.0)
+    }
+}
+
+/// Our boot arguments, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arguments {
+    /// `stayput.slot`
+    pub slot: Slot,
+    /// `stayput.disk`
+    pub disk: DiskId,
+    /// `stayput.root`: the partition of the root file system.
+    pub root: u16,
+    /// `stayput.state`: the partition that keeps state.
+    pub state: u16,
+    /// `stayput.marks`: the raw partition with the marks of a new card.
+    pub marks: u16,
+}
+
+impl Arguments {
+    /// The arguments in `line`. Of one that is given twice the last counts, as for the kernel's own.
+    pub fn parse(line: &str) -> Result<Self, Error> {
+        let words = words(line);
+        let value = |key: &'static str, expected: &'static str| {
+            let prefix = format!("{key}=");
+            let found = words.iter().rev().find_map(|word| word.strip_prefix(&prefix));
+            found.ok_or(Error::Missing { key, expected })
+        };
+        let partition = |key| {
+            let expected = "a partition's number, 1 to 255";
+            let text = value(key, expected)?;
+            match text.parse::<u16>() {
+                Ok(number @ 1..=255) if !text.starts_with('+') => Ok(number),
+                _ => Err(Error::Wrong { key, value: text.to_owned(), expected }),
+            }
+        };
+        let slot = match value("stayput.slot", "a or b")? {
+            "a" => Slot::A,
+            "b" => Slot::B,
+            other => {
+                let value = other.to_owned();
+                return Err(Error::Wrong { key: "stayput.slot", value, expected: "a or b" });
+            }
+        };
+        let arguments = Self {
+            slot,
+            disk: disk(value("stayput.disk", EIGHT)?)?,
+            root: partition("stayput.root")?,
+            state: partition("stayput.state")?,
+            marks: partition("stayput.marks")?,
+        };
+        let Self { root, state, marks, .. } = arguments;
+        for (first, one, second, other) in [
+            ("stayput.root", root, "stayput.state", state),
+            ("stayput.root", root, "stayput.marks", marks),
+            ("stayput.state", state, "stayput.marks", marks),
+        ] {
+            if one == other {
+                return Err(Error::SamePartition { first, second, number: one });
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+const EIGHT: &str = "eight hexadecimal digits that are not all zero";
+
+fn disk(text: &str) -> Result<DiskId, Error> {
+    let digits = text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match u32::from_str_radix(text, 16) {
+        // Zero is what an unpartitioned or foreign disk may well carry.
+        Ok(id) if digits && id != 0 => Ok(DiskId(id)),
+        _ => Err(Error::Wrong { key: "stayput.disk", value: text.to_owned(), expected: EIGHT }),
+    }
+}
+
+/// The words of a kernel command line: blanks part them outside double quotes, and `--` ends those for the kernel.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '"' => quoted = !quoted,
+            c if c.is_ascii_whitespace() && !quoted => {
+                words.push(std::mem::take(&mut word));
+            }
+            c => word.push(c),
+        }
+    }
+    words.push(word);
+    words.retain(|word| !word.is_empty());
+    if let Some(end) = words.iter().position(|word| word == "--") {
+        words.truncate(end);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LINE: &str = "console=ttyAMA0 audit=0 panic=10 stayput.slot=a stayput.disk=53544159 stayput.root=7 \
+                        stayput.state=10 stayput.marks=5\n";
+
+    #[test]
+    fn the_boot_scripts_line_is_understood() {
+        let expected = Arguments { slot: Slot::A, disk: DiskId(0x5354_4159), root: 7, state: 10, marks: 5 };
+        assert_eq!(Arguments::parse(LINE), Ok(expected));
+    }
+
+    #[test]
+    fn the_last_of_two_counts_and_what_follows_two_hyphens_does_not() {
+        let line = format!("{} stayput.root=9 -- stayput.root=8", LINE.trim());
+        assert_eq!(Arguments::parse(&line).unwrap().root, 9);
+    }
+
+    #[test]
+    fn quotes_keep_blanks_inside_a_word() {
+        let line = format!("foo=\"a stayput.slot=b\" {} \"stayput.slot=b\"", LINE.trim());
+        assert_eq!(Arguments::parse(&line).unwrap().slot, Slot::B);
+        let line = format!("{} foo=\"a stayput.slot=b\"", LINE.trim());
+        assert_eq!(Arguments::parse(&line).unwrap().slot, Slot::A);
+    }
+
+    #[test]
+    fn each_argument_that_is_missing_or_wrong_is_named() {
+        for key in ["slot", "disk", "root", "state", "marks"] {
+            let line = LINE.replace(&format!("stayput.{key}="), &format!("stayput.{key}s="));
+            let message = Arguments::parse(&line).unwrap_err().to_string();
+            assert!(message.contains(&format!("stayput.{key}= is missing")), "{message}");
+        }
+        for (good, bad) in [
+            ("slot=a", "slot=A"),
+            ("slot=a", "slot="),
+            ("disk=53544159", "disk=0x534159"),
+            ("disk=53544159", "disk=5354415"),
+            ("disk=53544159", "disk=+3544159"),
+            ("disk=53544159", "disk=00000000"),
+            ("root=7", "root=0"),
+            ("root=7", "root=256"),
+            ("root=7", "root=+7"),
+            ("root=7", "root=7x"),
+            ("state=10", "state=99999999999999999999"),
+        ] {
+            let error = Arguments::parse(&LINE.replace(good, bad)).unwrap_err();
+            assert!(matches!(&error, Error::Wrong { .. }), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn one_partition_cannot_be_two_things() {
+        let error = Arguments::parse(&LINE.replace("state=10", "state=7")).unwrap_err();
+        assert_eq!(error, Error::SamePartition { first: "stayput.root", second: "stayput.state", number: 7 });
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_makes_the_parser_stop(line in "\\PC{0,200}") {
+            let _ = Arguments::parse(&line);
+        }
+    }
+}

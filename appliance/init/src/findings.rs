@@ -1,0 +1,174 @@
+//! What was found on the way up, folded into one health file.
+
+use std::os::unix::fs::DirBuilderExt;
+
+use stayput_health::{Code, DIRECTORY, Moment, Part, State, Writer};
+
+use crate::cmdline::Slot;
+use crate::log::Log;
+use crate::machine_id::Origin;
+use crate::modules::Loaded;
+use crate::persist::Placed;
+use crate::state::Outcome;
+
+/// Codes that this program reports, the worst first: the health file has room for one.
+const WORST_FIRST: [Code; 7] = [
+    Code::StateVolatile,
+    Code::MachineIdVolatile,
+    Code::MachineIdReplaced,
+    Code::PersistFailed,
+    Code::StateRepaired,
+    Code::SameDiskTwice,
+    Code::BootModules,
+];
+
+/// Everything worth telling.
+#[derive(Debug, Default)]
+pub struct Findings {
+    codes: Vec<Code>,
+    counters: Vec<(&'static str, u64)>,
+    facts: Vec<(&'static str, &'static str)>,
+}
+
+impl Findings {
+    /// The slot that was started.
+    pub fn slot(&mut self, slot: Slot) {
+        self.facts.push(("slot", slot.as_str()));
+    }
+
+    /// The kernel modules.
+    pub fn modules(&mut self, loaded: Loaded) {
+        self.counters.extend([("modules-loaded", loaded.loaded), ("modules-failed", loaded.failed)]);
+        if loaded.failed > 0 {
+            self.codes.push(Code::BootModules);
+        }
+    }
+
+    /// Other disks with the same id.
+    pub fn same_disks(&mut self, others: u64) {
+        self.counters.push(("same-disks", others));
+        if others > 0 {
+            self.codes.push(Code::SameDiskTwice);
+        }
+    }
+
+    /// The state partition.
+    pub fn state(&mut self, outcome: &Outcome) {
+        let (word, code) = match outcome {
+            Outcome::Kept { repaired: false } => ("kept", None),
+            Outcome::Kept { repaired: true } => ("repaired", Some(Code::StateRepaired)),
+            Outcome::New => ("new", None),
+            Outcome::Volatile { .. } => ("volatile", Some(Code::StateVolatile)),
+        };
+        self.facts.push(("state", word));
+        self.codes.extend(code);
+    }
+
+    /// The persistent paths.
+    pub fn placed(&mut self, placed: Placed) {
+        self.counters.extend([("paths-kept", placed.placed), ("paths-failed", placed.failed)]);
+        if placed.failed > 0 {
+            self.codes.push(Code::PersistFailed);
+        }
+    }
+
+    /// The machine id. On volatile state a new one is volatile too, whatever its file says.
+    pub fn machine_id(&mut self, origin: Origin) {
+        let volatile = self.codes.contains(&Code::StateVolatile);
+        let (word, code) = match origin {
+            Origin::ThisBoot => ("volatile", Some(Code::MachineIdVolatile)),
+            _ if volatile => ("volatile", Some(Code::MachineIdVolatile)),
+            Origin::Kept => ("kept", None),
+            Origin::New => ("new", None),
+            Origin::Replaced => ("replaced", Some(Code::MachineIdReplaced)),
+        };
+        self.facts.push(("machine-id", word));
+        self.codes.extend(code);
+    }
+
+    /// State and code for all of it.
+    fn verdict(&self) -> (State, Code) {
+        match WORST_FIRST.iter().find(|code| self.codes.contains(code)) {
+            Some(code) => (State::Degraded, *code),
+            None => (State::Done, Code::Running),
+        }
+    }
+
+    /// Writes the health file and says the verdict in the log.
+    pub fn report(&self, log: &mut Log) {
+        let (state, code) = self.verdict();
+        log.info(&format!("{} {code}: {}", state.as_str(), code.meaning()));
+        let mut writer = Writer::new(Part::Init);
+        for (name, value) in &self.counters {
+            writer.count(name, *value);
+        }
+        for (name, value) in &self.facts {
+            writer.fact(name, value);
+        }
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(DIRECTORY);
+        let written = made
+            .map_err(|error| error.to_string())
+            .and_then(|()| writer.write(state, code, Moment::now()).map_err(|error| error.to_string()));
+        if let Err(error) = written {
+            log.warn(&format!("the health file is missing: {error}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volatile() -> Outcome {
+        Outcome::Volatile { reason: "worn".to_owned() }
+    }
+
+    #[test]
+    fn nothing_to_report_is_done_and_running() {
+        let mut findings = Findings::default();
+        findings.slot(Slot::A);
+        findings.modules(Loaded { loaded: 9, passed: 1, failed: 0 });
+        findings.same_disks(0);
+        findings.state(&Outcome::New);
+        findings.placed(Placed { placed: 4, failed: 0 });
+        findings.machine_id(Origin::New);
+        assert_eq!(findings.verdict(), (State::Done, Code::Running));
+        assert!(
+            findings.facts.contains(&("machine-id", "new")) && findings.facts.contains(&("state", "new"))
+        );
+    }
+
+    #[test]
+    fn the_worst_of_several_findings_is_the_one_reported() {
+        let mut findings = Findings::default();
+        findings.same_disks(1);
+        assert_eq!(findings.verdict(), (State::Degraded, Code::SameDiskTwice));
+        findings.state(&Outcome::Kept { repaired: true });
+        assert_eq!(findings.verdict(), (State::Degraded, Code::StateRepaired));
+        findings.machine_id(Origin::Replaced);
+        assert_eq!(findings.verdict(), (State::Degraded, Code::MachineIdReplaced));
+        findings.state(&volatile());
+        assert_eq!(findings.verdict(), (State::Degraded, Code::StateVolatile));
+    }
+
+    #[test]
+    fn every_finding_that_is_trouble_has_its_place_in_the_order() {
+        let mut findings = Findings::default();
+        findings.modules(Loaded { failed: 1, ..Loaded::default() });
+        findings.same_disks(1);
+        findings.state(&Outcome::Kept { repaired: true });
+        findings.state(&volatile());
+        findings.placed(Placed::no_table());
+        findings.machine_id(Origin::Replaced);
+        findings.machine_id(Origin::ThisBoot);
+        assert!(findings.codes.iter().all(|code| WORST_FIRST.contains(code)), "{:?}", findings.codes);
+    }
+
+    #[test]
+    fn an_id_on_volatile_state_is_volatile_whatever_its_file_says() {
+        let mut findings = Findings::default();
+        findings.state(&volatile());
+        findings.machine_id(Origin::New);
+        assert!(findings.facts.contains(&("machine-id", "volatile")));
+    }
+}

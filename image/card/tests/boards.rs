@@ -1,0 +1,203 @@
+//! The boards of the tree: their scripts fill, their addresses do not collide, and each way to get that wrong is refused.
+
+use std::path::{Path, PathBuf};
+
+use stayput_card::addresses::{self, Sizes};
+use stayput_card::kernel::Header;
+use stayput_card::{Error, Layout, script};
+use stayput_health::Board;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(root().join(path)).unwrap()
+}
+
+fn layout() -> Layout {
+    Layout::load(&root().join("image/card.toml")).unwrap()
+}
+
+fn board(name: &str) -> Board {
+    Board::load(&root().join("board").join(name).join("board.toml")).unwrap()
+}
+
+/// Debian's 6.12.117 and an initramfs five times ours.
+fn sizes() -> Sizes {
+    Sizes {
+        kernel: Header { image_size: 0x250_0000, text_offset: 0, flags: 0xa },
+        kernel_unpacked: 37_732_288,
+        kernel_compressed: 13_712_470,
+        initrd: 16 << 20,
+        dtb: 21_915,
+        script: 4_000,
+    }
+}
+
+fn slot(names: &[&str]) -> Result<String, Error> {
+    let boards: Vec<_> = names.iter().map(|name| (board(name), format!("board/{name}/slot.cmd"))).collect();
+    let texts: Vec<_> = boards.iter().map(|(_, file)| read(file)).collect();
+    let scripts: Vec<_> = boards
+        .iter()
+        .zip(&texts)
+        .map(|((board, file), text)| script::BoardScript { board, file, text })
+        .collect();
+    script::slot("board/slot.cmd", &read("board/slot.cmd"), &scripts, &layout())
+}
+
+#[test]
+fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
+    let text = slot(&["nanopi-neo2", "qemu-virt"]).unwrap();
+    assert!(!text.contains('#') && !text.lines().any(|line| line.trim().is_empty()), "{text}");
+    for part in [
+        "if test \"${board}\" = \"sunxi\"; then",
+        "if test \"${board}\" = \"qemu-arm\"; then",
+        "setenv stayput_root 7",
+        "console=ttyS0,115200 audit=0 panic=10 stayput.slot=${stayput_slot} stayput.disk=53544159 \
+         stayput.root=${stayput_root} stayput.state=10 stayput.marks=5",
+        "console=ttyAMA0 audit=0",
+        "booti 0x40200000 0x4ff00000:${stayput_initrd} 0x4fa00000",
+        // PG11, PA6, PA1; PA0, PA2, PA3 pulled down.
+        "gpios <${stayput_pio} 0x6 0xb 0x0>",
+        "gpios <${stayput_pio} 0x0 0x6 0x0>",
+        "gpios <${stayput_pio} 0x0 0x1 0x0>",
+        "gpios <${stayput_pio} 0x0 0x3 0x20>",
+        "linux,code <0x3d>",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let (ifs, fis) =
+        (text.matches("if test").count(), text.lines().filter(|line| line.trim() == "fi").count());
+    assert_eq!(ifs, fis, "{text}");
+}
+
+#[test]
+fn boot_scr_knows_the_boot_partitions_and_never_falls_through_to_the_network() {
+    let text = script::loader("board/loader.cmd", &read("board/loader.cmd"), &layout()).unwrap();
+    assert!(text.contains("stayput_boot 6") && text.contains("stayput_boot 8"), "{text}");
+    assert_eq!(text.lines().last(), Some("reset"));
+}
+
+#[test]
+fn two_boards_that_their_uboot_cannot_tell_apart_are_refused() {
+    let error = slot(&["nanopi-neo2", "nanopi-neo2"]).unwrap_err().to_string();
+    assert!(error.contains("\"sunxi\" to its U-Boot too"), "{error}");
+}
+
+#[test]
+fn a_light_in_the_table_that_the_script_leaves_out_is_an_error() {
+    let neo2 = board("nanopi-neo2");
+    let text = read("board/nanopi-neo2/slot.cmd").replace("@LED_STATUS_RED@", "0 0 0");
+    let part = script::BoardScript { board: &neo2, file: "slot.cmd", text: &text };
+    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@", &[part], &layout()).unwrap_err().to_string();
+    assert!(error.contains("slot.cmd:0: @LED_STATUS_RED@ is never used"), "{error}");
+}
+
+#[test]
+fn a_name_without_a_value_is_an_error_with_its_line() {
+    let error =
+        script::fill("boot.cmd", "echo\nload @BOOT_C@\n", &script::Values::new()).unwrap_err().to_string();
+    assert!(error.starts_with("boot.cmd:2: @BOOT_C@ has no value"), "{error}");
+}
+
+#[test]
+fn at_signs_of_the_device_tree_stay_and_comments_go() {
+    let text = "\u{feff}# @NOT_A_VALUE@\r\n  fdt set /soc/i2c@1c2ac00/x@0 a @A\r\n\r\n";
+    assert_eq!(
+        script::fill("x", text, &script::Values::new()).unwrap(),
+        "  fdt set /soc/i2c@1c2ac00/x@0 a @A\n"
+    );
+}
+
+#[test]
+fn letters_that_uboot_cannot_read_are_refused_with_their_line() {
+    for bad in ["echo caf\u{e9}", "echo \u{1b}[0m", "echo \0"] {
+        let error =
+            script::fill("x", &format!("echo\n{bad}\n"), &script::Values::new()).unwrap_err().to_string();
+        assert!(error.contains("x:2:") && error.contains("ASCII"), "{error}");
+    }
+    for bad in ["", " \n", "echo \u{e9}", "a\r\n", "a\0"] {
+        assert!(script::image("slot.scr", bad).is_err(), "{bad:?}");
+    }
+}
+
+#[test]
+fn nothing_overlaps_in_512_mb_with_the_kernel_of_today() {
+    for name in ["nanopi-neo2", "qemu-virt"] {
+        let board = board(name);
+        assert_eq!(board.boot.ram_size_mib, 512, "the smallest of these boards");
+        let map = addresses::check(&board, &sizes()).unwrap();
+        assert!(map.windows(2).all(|pair| pair[0].range.end <= pair[1].range.start), "{map:?}");
+    }
+}
+
+/// What is wrong, how, and what the message must say.
+type Change = (&'static str, fn(&mut Board, &mut Sizes), &'static str);
+
+const WRONG: &[Change] = &[
+    ("kernel_off_its_boundary", |b, _| b.boot.kernel = 0x4028_0000, "not a multiple of 2 MiB"),
+    (
+        "kernel_over_the_unpacked",
+        |_, s| s.kernel.image_size = 0x400_0000,
+        "kernel at 0x40200000..0x44200000 and kernel_compressed",
+    ),
+    (
+        "unpacked_kernel_too_large",
+        |b, _| b.boot.kernel_compressed_size = 0x200_0000,
+        "37732288 bytes unpacked, kernel_compressed_size is 33554432",
+    ),
+    (
+        "unpacked_kernel_too_large_for_uboot",
+        |b, s| {
+            b.boot.kernel_compressed_size = 1 << 28;
+            s.kernel_unpacked = 65 << 20
+        },
+        "U-Boot unpacks 67108864 at most",
+    ),
+    (
+        "initrd_into_uboot",
+        |_, s| s.initrd = 200 << 20,
+        "initrd would lie at 0x4ff00000..0x5c700000, usable is 0x40000000..0x58000000",
+    ),
+    ("initrd_larger_than_anything", |_, s| s.initrd = u64::MAX - 8191, "initrd would lie at"),
+    (
+        "initrd_larger_than_the_boot_window",
+        |_, s| s.initrd = 125 << 20,
+        "U-Boot moves initramfs and device tree",
+    ),
+    ("device_tree_over_the_script", |_, s| s.dtb = 0x1f_f000, "the kernel takes 2 MiB at most"),
+    ("device_tree_off_its_boundary", |b, _| b.boot.fdt += 4, "not a multiple of 8"),
+    (
+        "script_over_the_device_tree",
+        |b, _| b.boot.script = 0x4fa0_0100,
+        "fdt at 0x4fa00000..0x4fa1559b and script at",
+    ),
+    (
+        "kernel_behind_the_boot_window",
+        |b, _| b.boot.kernel = 0x5200_0000,
+        "does not lie in U-Boot's boot window",
+    ),
+    ("more_memory_than_the_board_has", |b, _| b.boot.ram_size_mib = 256, "usable is 0x40000000..0x48000000"),
+    ("a_uboot_nobody_knows", |b, _| b.boot.uboot_board = "rpi".into(), "uboot_board = \"rpi\""),
+];
+
+#[test]
+fn every_collision_is_named_with_both_ranges() {
+    addresses::check(&board("nanopi-neo2"), &sizes()).unwrap();
+    for (name, change, expected) in WRONG {
+        let (mut board, mut sizes) = (board("nanopi-neo2"), sizes());
+        change(&mut board, &mut sizes);
+        let message = addresses::check(&board, &sizes).unwrap_err().to_string();
+        assert!(message.contains(expected), "{name}: {message}");
+        assert!(message.contains("board/nanopi-neo2/board.toml"), "{name}: {message}");
+    }
+}
+
+#[test]
+fn qemus_own_device_tree_is_kept_free() {
+    let mut board = board("qemu-virt");
+    board.boot.script = 0x4000_8000;
+    let message = addresses::check(&board, &sizes()).unwrap_err().to_string();
+    assert!(message.contains("QEMU's device tree at 0x40000000..0x40100000 and script"), "{message}");
+}

@@ -1,0 +1,132 @@
+//! The last step of a build: the card image and its manifest, in place of the old ones only when they are whole.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Context;
+use stayput_card::{egon, fat, image};
+use stayput_rootfs::{Kind, Tree};
+
+use super::slot::{self, QEMU_UBOOT, Slot};
+use super::{FEATURES, Job};
+use crate::manifest::{self, Blob, Content, Manifest, Package, Partition};
+use crate::show::size;
+
+/// Writes image, manifest and QEMU's loader.
+pub fn write(
+    job: &Job<'_>,
+    inputs: &str,
+    root: &Tree,
+    squashed: &Path,
+    slot: &Slot,
+) -> anyhow::Result<(Manifest, String)> {
+    let (spl, uboot) = slot::loaders(job)?;
+    let partial = job.output.join(".sdcard.img.partial");
+    let parts = write_image(job, &partial, spl.as_deref(), squashed, slot)?;
+    let image = Blob::of_file(&partial)?;
+    let manifest = Manifest {
+        version: manifest::VERSION,
+        inputs: inputs.to_owned(),
+        board: job.boards[0].board.name.to_string(),
+        serves: job.boards.iter().map(|folder| folder.board.name.to_string()).collect(),
+        toolchain: job.toolchain.clone(),
+        lock_sha256: job.supply.lock_sha256()?,
+        image,
+        partitions: partitions(job, &parts),
+        packages: packages(job)?,
+        files: files(root),
+    };
+    // The image first: a manifest never describes an image that is not there.
+    replace(&job.output.join(QEMU_UBOOT), &uboot)?;
+    std::fs::rename(&partial, job.output.join("sdcard.img")).context("could not put the image in its place")?;
+    replace(&job.output.join("manifest.json"), &manifest.to_json()?)?;
+    let said = size(manifest.image.size);
+    Ok((manifest, said))
+}
+
+fn write_image(
+    job: &Job<'_>,
+    partial: &Path,
+    spl: Option<&[u8]>,
+    squashed: &Path,
+    slot: &Slot,
+) -> anyhow::Result<Vec<image::Part>> {
+    let failed = || format!("could not write {}", partial.display());
+    let mut file = File::create(partial).with_context(failed)?;
+    let mut root = File::open(squashed).with_context(|| format!("could not open {}", squashed.display()))?;
+    let boot: Vec<_> = slot.files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
+    let loader = [fat::File { name: "boot.scr", bytes: &slot.boot_script }];
+    let content = image::Content {
+        spl: spl.map(egon::Loader::check).transpose()?,
+        stayput: &[],
+        loader: &loader,
+        boot: &boot,
+        root: &mut root,
+    };
+    image::write(&mut file, &job.layout, content).with_context(failed)
+}
+
+/// Every region of the card in the order of its bytes.
+fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
+    let content = |name: &str| {
+        parts.iter().find(|part| part.name == name).map(|part| Blob { size: part.size, sha256: part.sha256.clone() })
+    };
+    let table = job.layout.partitions().iter().map(|partition| Partition {
+        name: partition.name.clone(),
+        number: Some(u32::from(partition.number)),
+        offset: partition.start,
+        room: (partition.name != "data").then_some(partition.size),
+        content: content(&partition.name),
+    });
+    let named = |name: &str| job.layout.partitions().iter().any(|partition| partition.name == name);
+    let outside = parts.iter().filter(|part| !named(&part.name)).map(|part| Partition {
+        name: part.name.clone(),
+        number: None,
+        offset: part.offset,
+        room: Some(part.size),
+        content: content(&part.name),
+    });
+    let mut all: Vec<_> = table.chain(outside).collect();
+    all.sort_by_key(|partition| partition.offset);
+    all
+}
+
+fn packages(job: &Job<'_>) -> anyhow::Result<Vec<Package>> {
+    let mut all = Vec::new();
+    for feature in FEATURES.iter().filter(|feature| **feature != "qemu") {
+        for locked in job.supply.locked(feature)? {
+            all.push(Package { name: locked.name.clone(), version: locked.version.clone(), download: locked.size });
+        }
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    all.dedup_by(|a, b| a.name == b.name);
+    Ok(all)
+}
+
+fn files(tree: &Tree) -> Vec<manifest::File> {
+    let file = |(path, node): (&str, &stayput_rootfs::Node)| manifest::File {
+        path: path.to_owned(),
+        mode: format!("{:04o}", node.mode),
+        uid: node.uid,
+        gid: node.gid,
+        source: node.source.clone(),
+        content: match &node.kind {
+            Kind::Directory => Content::Directory,
+            Kind::Symlink(target) => Content::Symlink { target: target.clone() },
+            Kind::File(bytes) => Content::File(Blob::of(bytes)),
+        },
+    };
+    tree.iter().map(file).collect()
+}
+
+/// Writes a small file so that it is either the old one or the new one.
+fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let failed = || format!("could not write {}", path.display());
+    let folder = path.parent().context("an output has a folder")?;
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    std::io::Write::write_all(&mut file, bytes).with_context(failed)?;
+    file.as_file().sync_all().with_context(failed)?;
+    std::os::unix::fs::PermissionsExt::set_mode(&mut file.as_file().metadata()?.permissions(), 0o644);
+    file.persist(path).with_context(failed)?;
+    Ok(())
+}

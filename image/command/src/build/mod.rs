@@ -1,0 +1,176 @@
+//! `stayput build`: from locked packages to `output/<board>/sdcard.img`, step by step.
+
+mod card;
+mod inputs;
+mod root;
+mod slot;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use stayput_toolchain as toolchain;
+use stayput_toolchain::Program;
+
+use crate::boards::{self, BoardFolder};
+use crate::cli::BuildArgs;
+use crate::exit::{Code, Fault};
+use crate::manifest::{Blob, Manifest};
+use crate::progress::Steps;
+use crate::show::size;
+use crate::supply::Supply;
+use crate::tree::{SourceTree, cache_dir};
+
+/// The crates whose programs run on the box.
+const APPLIANCE: &[&str] = &["stayput-init"];
+/// The features of the package list whose files go into an image, and the one with QEMU's boot loader.
+const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", "qemu"];
+
+/// Everything that the steps of a build share.
+struct Job<'a> {
+    tree: &'a SourceTree,
+    boards: Vec<BoardFolder>,
+    layout: stayput_card::Layout,
+    supply: Supply,
+    toolchain: toolchain::Record,
+    programs: Vec<Program>,
+    output: PathBuf,
+    /// A quick build: weaker compression as well as a quicker compiler.
+    dev: bool,
+}
+
+/// Runs the command.
+pub fn run(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Result<()> {
+    let (output, manifest) = build(tree, args, steps)?;
+    let image = output.join("sdcard.img");
+    let shown = image.strip_prefix(std::env::current_dir()?).unwrap_or(&image);
+    println!("{}  {}  {}", manifest.image.sha256, size(manifest.image.size), shown.display());
+    if manifest.toolchain.toolchain == toolchain::Kind::Fallback {
+        println!("toolchain: fallback (the image works; its hash is not the published one)");
+    }
+    Ok(())
+}
+
+/// Builds the image unless it is there already, made from exactly these inputs.
+fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Result<(PathBuf, Manifest)> {
+    let boards = boards::of_image(tree, &args.board)?;
+    let layout = stayput_card::Layout::load(&tree.path("image/card.toml"))?;
+    let supply = Supply::open(tree, &args.mirror, args.offline)?;
+    let output = tree.output(&args.board);
+    std::fs::create_dir_all(&output).with_context(|| format!("could not create {}", output.display()))?;
+    let _turn = take_turn(&output, steps)?;
+
+    let (record, programs) = compile(tree, args, &supply, APPLIANCE, steps)?;
+    let job = Job { tree, boards, layout, supply, toolchain: record, programs, output, dev: args.dev };
+    let inputs = inputs::sha256(&job)?;
+    if let Some(manifest) = already_built(&job.output, &inputs) {
+        steps.say("Nothing changed since the last build.");
+        return Ok((job.output, manifest));
+    }
+    fetch(&job, steps)?;
+    let packages = steps.step("Opening packages", |_| {
+        let mut opened = Vec::new();
+        for feature in ["base", "engine"] {
+            opened.extend(job.supply.read(feature)?);
+        }
+        let said = format!("{} packages", opened.len());
+        Ok((opened, said))
+    })?;
+    let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job))?;
+    let root = steps.step("Root file system", |_| root::assemble(&job, packages, &kernel))?;
+    let squashed = job.output.join(".root.squashfs.partial");
+    let slot = steps.step("Compressing", |step| {
+        // One thread each: the root is single-threaded, and the kernel is as long as nothing.
+        let (root, slot) = rayon::join(|| root::squash(&job, &root, &squashed), || slot::files(&job, &kernel));
+        let (size_of_root, slot) = (root?, slot?);
+        step.doing("done");
+        Ok((slot, format!("root {}, slot {}", size(size_of_root), size(slot.size()))))
+    })?;
+    let manifest = steps.step("Card image", |_| card::write(&job, &inputs, &root, &squashed, &slot))?;
+    let _ = std::fs::remove_file(&squashed);
+    steps.write_times(&job.output.join("times.json"))?;
+    Ok((job.output, manifest))
+}
+
+/// One build of a board at a time; the second one waits and then finds its work done.
+fn take_turn(output: &Path, steps: &Steps) -> anyhow::Result<File> {
+    let path = output.join(".lock");
+    let lock = File::create(&path).with_context(|| format!("could not create {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        steps.say("Another build of this board is under way; waiting for it.");
+        lock.lock().with_context(|| format!("could not lock {}", path.display()))?;
+    }
+    Ok(lock)
+}
+
+fn compile(
+    tree: &SourceTree,
+    args: &BuildArgs,
+    supply: &Supply,
+    packages: &[&str],
+    steps: &mut Steps,
+) -> anyhow::Result<(toolchain::Record, Vec<Program>)> {
+    steps.step("Programs of the box", |step| {
+        let choice = toolchain::Choice::from_environment().map_err(|e| Fault::new(Code::Usage, e.to_string()))?;
+        let cache = cache_dir()?.join("toolchain");
+        let request =
+            toolchain::Request { tree: tree.root(), cache: &cache, choice, offline: args.offline, packages: supply };
+        let toolchain = toolchain::ensure(&request, &mut |line| step.doing(line))?;
+        let profile = if args.dev { toolchain::Profile::Dev } else { toolchain::Profile::Image };
+        let order = toolchain::Order { tree: tree.root(), packages, profile, offline: args.offline };
+        let programs = toolchain.compile(&order, &mut |line| step.doing(line))?;
+        let total = programs.iter().map(|program| program.size).sum();
+        let said = format!("{} with the {} toolchain", size(total), toolchain.kind());
+        Ok(((toolchain.record().clone(), programs), said))
+    })
+}
+
+fn fetch(job: &Job<'_>, steps: &mut Steps) -> anyhow::Result<()> {
+    steps.step("Packages", |step| {
+        let mut packages = Vec::new();
+        for feature in FEATURES {
+            packages.extend(job.supply.locked(feature)?);
+        }
+        job.supply.fetch(&packages, step)?;
+        let total = packages.iter().map(|package| package.size).sum();
+        Ok(((), format!("{} packages, {}", packages.len(), size(total))))
+    })
+}
+
+/// The manifest of the image that is there, when it was made from these inputs and is still whole.
+fn already_built(output: &Path, inputs: &str) -> Option<Manifest> {
+    let manifest = Manifest::load(&output.join("manifest.json")).ok()?;
+    let image = Blob::of_file(&output.join("sdcard.img")).ok()?;
+    let uboot = output.join(slot::QEMU_UBOOT).is_file();
+    (manifest.inputs == inputs && manifest.image == image && uboot).then_some(manifest)
+}
+
+/// Prints what the boot tests need, for a shell to read.
+pub fn test_inputs(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Result<()> {
+    let (output, _) = build(tree, args, steps)?;
+    let supply = Supply::open(tree, &args.mirror, args.offline)?;
+    let (_, programs) = compile(tree, args, &supply, &["stayput-probe"], steps)?;
+    let probe = programs.first().context("the probe has no program")?;
+    let h3 = output.join("h3-spl.bin");
+    let packages = supply.read("test-h3")?;
+    let path = Path::new("usr/lib/u-boot/orangepi_pc/u-boot-sunxi-with-spl.bin");
+    std::fs::write(&h3, crate::supply::file(&packages, "u-boot-sunxi", path)?)?;
+    for (name, path) in [
+        ("STAYPUT_IMAGE", &output.join("sdcard.img")),
+        ("STAYPUT_UBOOT", &output.join(slot::QEMU_UBOOT)),
+        ("STAYPUT_PROBE", &probe.path),
+        ("STAYPUT_H3_SPL", &h3),
+    ] {
+        println!("{name}='{}'", path.display());
+    }
+    Ok(())
+}
+
+/// The bytes of a file of the tree or of the build, its path in the error.
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut open = File::open(path).with_context(|| format!("could not open {}", path.display()))?;
+    open.read_to_end(&mut bytes).with_context(|| format!("could not read {}", path.display()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,80 @@
+//! The root file system of a build: packages, overlay and what the builder makes, as one tree and as squashfs.
+
+use std::fs::File;
+use std::path::Path;
+
+use anyhow::Context;
+use stayput_packages::deb;
+use stayput_rootfs::{EntryKind, Generated, PackageEntry, Release, Rules, Tree, assemble as lay, squashfs};
+
+use super::Job;
+use super::slot::Kernel;
+use crate::show::size;
+use crate::supply::Opened;
+
+/// Lays the tree.
+pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow::Result<(Tree, String)> {
+    let rules = Rules::load(&job.tree.path("image/rootfs.toml"))?;
+    let packages = packages.into_iter().map(|package| (package.name, entries(package.entries))).collect();
+    let release = Release {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        toolchain: job.toolchain.toolchain.as_str().to_owned(),
+    };
+    let mut generated = modules(kernel)?;
+    generated.extend(boards(job));
+    let tree = lay(&rules, packages, &job.tree.path("overlay"), generated, &release)?;
+    let said = format!("{} paths, {}", tree.len(), size(tree.content_bytes()));
+    Ok((tree, said))
+}
+
+fn entries(entries: Vec<deb::Entry>) -> Vec<PackageEntry> {
+    let convert = |entry: deb::Entry| PackageEntry {
+        path: entry.path,
+        kind: match entry.kind {
+            deb::EntryKind::Directory => EntryKind::Directory,
+            deb::EntryKind::File(bytes) => EntryKind::File(bytes),
+            deb::EntryKind::Symlink(target) => EntryKind::Symlink(target),
+            deb::EntryKind::Hardlink(target) => EntryKind::Hardlink(target),
+        },
+        mode: entry.mode,
+        uid: entry.uid,
+        gid: entry.gid,
+    };
+    entries.into_iter().map(convert).collect()
+}
+
+/// The selected modules as they were shipped, and the indexes that kmod and udev read.
+fn modules(kernel: &Kernel) -> anyhow::Result<Vec<Generated>> {
+    let base = format!("usr/lib/modules/{}", kernel.release);
+    let file = |origin: &str, path: &str, content: &[u8]| Generated {
+        path: format!("{base}/{path}"),
+        content: content.to_vec(),
+        mode: 0o644,
+        origin: origin.to_owned(),
+    };
+    let mut files: Vec<_> =
+        kernel.root.modules.iter().map(|(path, bytes)| file("kernel modules", path, bytes)).collect();
+    let indexes = stayput_kmod::indexes(&kernel.root)?;
+    files.extend(indexes.iter().map(|(name, bytes)| file("module indexes", name, bytes)));
+    Ok(files)
+}
+
+/// What the box may know about the boards that this image runs on.
+fn boards(job: &Job<'_>) -> Vec<Generated> {
+    let file = |folder: &crate::boards::BoardFolder| Generated {
+        path: format!("usr/share/stayput/board/{}.toml", folder.board.name),
+        content: folder.text.clone(),
+        mode: 0o644,
+        origin: format!("{}/board.toml", folder.folder),
+    };
+    job.boards.iter().map(file).collect()
+}
+
+/// Writes the tree as squashfs and returns its size.
+pub fn squash(job: &Job<'_>, tree: &Tree, path: &Path) -> anyhow::Result<u64> {
+    let failed = || format!("could not write {}", path.display());
+    let mut file = File::create(path).with_context(failed)?;
+    let epoch = job.supply.epoch()?;
+    let settings = if job.dev { squashfs::Settings::quick(epoch) } else { squashfs::Settings::release(epoch) };
+    squashfs::write(tree, &mut file, &settings).with_context(failed)
+}

@@ -1,0 +1,35 @@
+//! `stayput lock`: pins the packages, and says what changed.
+
+use stayput_packages::lock::{self, Lock};
+use stayput_packages::{Manifest, Source};
+
+use crate::cli::LockArgs;
+use crate::progress::Steps;
+use crate::supply;
+use crate::tree::SourceTree;
+
+/// Runs the command.
+pub fn run(tree: &SourceTree, args: &LockArgs, steps: &mut Steps) -> anyhow::Result<()> {
+    let manifest = Manifest::load(&tree.path("image/packages.toml"))?;
+    let path = tree.path("image/packages.lock");
+    let old = if path.exists() { Some(Lock::load(&path)?) } else { None };
+    if let (Some(old), false) = (&old, args.update) {
+        let current = old.check_current(&manifest);
+        if args.check || current.is_ok() {
+            current?;
+            println!("The lock fits image/packages.toml ({} packages).", old.packages.len());
+            return Ok(());
+        }
+    }
+    let mirror = supply::mirror(&args.mirror)?;
+    let new = steps.step("Resolving packages", |step| {
+        let new = lock::resolve_fresh(&manifest, &mirror, lock::now(), step)?;
+        let said = format!("{} packages", new.packages.len());
+        Ok((new, said))
+    })?;
+    let _ = Source::Mirror(mirror);
+    new.save(&path)?;
+    let changes = lock::diff(old.as_ref(), &new);
+    print!("{changes}");
+    Ok(())
+}

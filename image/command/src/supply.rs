@@ -1,0 +1,108 @@
+//! The supply of packages: the lock, the shared cache and a mirror, as the other commands use them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use rayon::prelude::*;
+use stayput_packages::{Cache, Lock, Locked, Manifest, Mirror, Progress, Source, deb};
+
+use crate::cli::MirrorArgs;
+use crate::tree::{SourceTree, cache_dir};
+
+/// A package, opened in memory.
+pub struct Opened {
+    /// Its name.
+    pub name: String,
+    /// Everything in it, in the package's order.
+    pub entries: Vec<deb::Entry>,
+}
+
+/// Where packages come from while a command runs.
+pub struct Supply {
+    lock: Lock,
+    cache: Cache,
+    source: Source,
+    lock_path: PathBuf,
+}
+
+impl Supply {
+    /// The tree's lock with this user's cache; refuses a lock that no longer fits the package list.
+    pub fn open(tree: &SourceTree, mirror: &MirrorArgs, offline: bool) -> anyhow::Result<Self> {
+        let manifest = Manifest::load(&tree.path("image/packages.toml"))?;
+        let lock_path = tree.path("image/packages.lock");
+        let lock = Lock::load(&lock_path)?;
+        lock.check_current(&manifest)?;
+        let source = if offline { Source::Offline } else { Source::Mirror(self::mirror(mirror)?) };
+        Ok(Self { lock, cache: Cache::open(&cache_dir()?)?, source, lock_path })
+    }
+
+    /// SHA-256 of the lock file.
+    pub fn lock_sha256(&self) -> anyhow::Result<String> {
+        let text = std::fs::read(&self.lock_path).context("could not read the lock again")?;
+        Ok(crate::manifest::Blob::of(&text).sha256)
+    }
+
+    /// When the archive last changed for this lock: the time stamp of everything in the image.
+    pub fn epoch(&self) -> anyhow::Result<u32> {
+        let newest = self.lock.newest_release().context("the lock names no release file")?;
+        u32::try_from(newest).context("the lock's release files are dated beyond 2106")
+    }
+
+    /// The packages of a feature, in the lock's order.
+    pub fn locked(&self, feature: &str) -> anyhow::Result<Vec<&Locked>> {
+        Ok(self.lock.feature(feature)?)
+    }
+
+    /// The files of these features in the cache, downloaded where they are missing.
+    pub fn fetch(&self, packages: &[&Locked], progress: &dyn Progress) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(self.cache.fetch(packages, &self.source, progress)?)
+    }
+
+    /// Opens a feature's packages, one thread per core; the order is the lock's.
+    pub fn read(&self, feature: &str) -> anyhow::Result<Vec<Opened>> {
+        let packages = self.locked(feature)?;
+        let paths = self.fetch(&packages, &())?;
+        let opened = packages.par_iter().zip(paths).map(|(package, path)| {
+            Ok(Opened { name: package.name.clone(), entries: deb::read(&path)? })
+        });
+        opened.collect()
+    }
+}
+
+impl stayput_toolchain::Packages for Supply {
+    fn feature(
+        &self,
+        feature: &str,
+    ) -> Result<Vec<stayput_toolchain::Deb>, Box<dyn std::error::Error + Send + Sync>> {
+        let packages = self.locked(feature)?;
+        let paths = self.fetch(&packages, &())?;
+        let debs = packages.iter().zip(paths).map(|(package, path)| stayput_toolchain::Deb {
+            name: package.name.clone(),
+            architecture: package.architecture.clone(),
+            version: package.version.clone(),
+            sha256: package.sha256.clone(),
+            path,
+        });
+        Ok(debs.collect())
+    }
+}
+
+/// The mirror that the user named, else the one of this machine's apt.
+pub fn mirror(args: &MirrorArgs) -> anyhow::Result<Mirror> {
+    Ok(match &args.mirror {
+        Some(main) => Mirror::named(main, args.security_mirror.as_deref())?,
+        None => Mirror::from_apt()?,
+    })
+}
+
+/// The one file of an opened package at `path`.
+pub fn file<'a>(packages: &'a [Opened], package: &str, path: &Path) -> anyhow::Result<&'a [u8]> {
+    let wanted = path.to_string_lossy();
+    let found = packages.iter().filter(|opened| opened.name == package);
+    let mut entries = found.flat_map(|opened| &opened.entries);
+    match entries.find(|entry| entry.path == wanted).map(|entry| &entry.kind) {
+        Some(deb::EntryKind::File(bytes)) => Ok(bytes),
+        Some(_) => anyhow::bail!("/{wanted} in package {package} is not a regular file"),
+        None => anyhow::bail!("package {package} has no file /{wanted}: correct the path where the board or table names it"),
+    }
+}
