@@ -224,10 +224,16 @@ impl Machine {
         })
     }
 
-    /// Presses and releases a key of the virtual keyboard, by QEMU's name for it (`f1`, `up`, `ret`).
+    /// Presses and releases a key of the virtual keyboard, by QEMU's name for it (`f1`, `up`, `ret`). The box
+    /// hears it only with the module virtio_input.
     pub fn press(&mut self, key: &str) -> Result<()> {
         let keys = json!({ "keys": [{ "type": "qcode", "data": key }] });
         self.qmp()?.execute("send-key", keys).map(drop)
+    }
+
+    /// Presses the board's own power key, which hangs on the GPIO chip: the box's K1.
+    pub fn press_power_key(&mut self) -> Result<()> {
+        self.qmp()?.execute("system_powerdown", Value::Null).map(drop)
     }
 
     /// Pulls the network plug, or puts it back.
@@ -310,6 +316,11 @@ impl Machine {
             "" => Ok(()),
             reason => Err(Error::Refused { command: line.to_owned(), reason: reason.to_owned() }),
         }
+    }
+
+    /// QEMU's process id, while it is on.
+    pub fn process_id(&self) -> Option<u32> {
+        self.on.as_ref().map(|on| on.process.pid())
     }
 
     /// A host program inside the machine's network namespace, where the box reaches it at 10.0.2.2: the place

@@ -54,7 +54,7 @@ codes! {
     StateRepaired = "STO-02", "the state file system was damaged and has been repaired";
     PersistFailed = "STO-03", "a path that must be kept could not be put in its place";
     MachineIdVolatile = "STO-04", "the machine id could not be kept and is new at each boot";
-    MachineIdReplaced = "STO-05", "the kept machine id was damaged and has been replaced by a new one";
+    MachineIdReplaced = "STO-05", "the kept machine id was lost or damaged and has been replaced by a new one";
     SameDiskTwice = "STO-06", "two disks carry this image, and one of them was chosen";
 }
 

@@ -121,7 +121,7 @@ impl TryFrom<String> for MountPlace {
     }
 }
 
-/// Permission bits in octal text (`"0755"`), set-id bits refused.
+/// Permission bits in octal text (`"0755"`). Set-user-id is refused; set-group-id is for directories (the journal's).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Mode(u32);
@@ -132,9 +132,9 @@ impl TryFrom<String> for Mode {
     fn try_from(text: String) -> Result<Self, String> {
         let digits = (3..=4).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
         match u32::from_str_radix(&text, 8) {
-            Ok(bits) if digits && bits <= 0o1777 => Ok(Self(bits)),
+            Ok(bits) if digits && bits <= 0o3777 => Ok(Self(bits)),
             _ => Err(format!(
-                "{text:?} is no mode; expected three or four octal digits up to 1777, as in \"0755\""
+                "{text:?} is no mode; expected three or four octal digits up to 3777, as in \"0755\""
             )),
         }
     }
@@ -169,7 +169,11 @@ impl PersistTable {
         document.distinct_by("the place", rows, |row| row.at.clone(), "bind each place once")?;
         document.distinct_by("the state path", rows, |row| row.state.clone(), "keep each path once")?;
         for (number, row) in rows.iter().enumerate() {
-            let PersistPath { at, why, .. } = row.get_ref();
+            let PersistPath { at, why, kind, .. } = row.get_ref();
+            if *kind == PersistKind::File && row.get_ref().permissions() > 0o777 {
+                let what = format!("the file '{at}' has a mode above 0777");
+                return Err(document.broken(row, what, "give a file read, write and execute bits only"));
+            }
             if why.trim().is_empty() {
                 let what = format!("'{at}' does not say why it is kept");
                 return Err(document.broken(row, what, "say in 'why' what is lost without it"));

@@ -78,13 +78,15 @@ fn a_parent_comes_before_its_children_and_is_a_directory() {
 }
 
 #[test]
-fn a_mode_is_octal_text_without_set_id_bits() {
-    for bad in ["755 ", "0o755", "4755", "2755", "888", "7", "07555", "+755", "rwx"] {
+fn a_mode_is_octal_text_without_set_user_id_and_for_a_file_without_more() {
+    for bad in ["755 ", "0o755", "4755", "6755", "888", "7", "07555", "+755", "rwx"] {
         let message = mistake("mode = \"0750\"", &format!("mode = \"{bad}\""));
         assert!(message.contains("is no mode"), "{bad}: {message}");
     }
     assert!(mistake("mode = \"0750\"", "mode = 750").contains("expected a string"));
-    assert!(parse(&GOOD.replace("0750", "1777")).is_ok());
+    assert!(parse(&GOOD.replace("0750", "2755")).is_ok());
+    let message = mistake("mode = \"0750\"", "kind = \"file\"\nmode = \"2755\"");
+    assert!(message.contains("mode above 0777"), "{message}");
 }
 
 #[test]
@@ -120,4 +122,11 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_table_of_the_tree_is_read() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let table = PersistTable::load(&path.join("../../overlay/usr/share/stayput/persist.toml")).unwrap();
+    assert!(table.paths.iter().any(|row| row.at.as_str() == "/var/log/journal"));
 }

@@ -34,7 +34,7 @@ pub fn mount_own() -> Result<(), Error> {
     let safe = MountFlags::NOSUID | MountFlags::NOEXEC;
     // `/run` takes at most a fifth of memory, as systemd would have it. No `noexec`: the engine starts programs there.
     let rows: [(&str, &'static str, MountFlags, &CStr); 4] = [
-        ("/dev", "devtmpfs", safe, c"mode=0755"),
+        ("/dev", "devtmpfs", safe, c"mode=0755,size=4m,nr_inodes=64k"),
         ("/proc", "proc", safe | MountFlags::NODEV, c""),
         ("/sys", "sysfs", safe | MountFlags::NODEV, c""),
         ("/run", "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755,size=20%"),

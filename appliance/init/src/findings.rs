@@ -55,8 +55,8 @@ impl Findings {
     /// The state partition.
     pub fn state(&mut self, outcome: &Outcome) {
         let (word, code) = match outcome {
-            Outcome::Kept { repaired: false } => ("kept", None),
-            Outcome::Kept { repaired: true } => ("repaired", Some(Code::StateRepaired)),
+            Outcome::Kept { repaired: false, .. } => ("kept", None),
+            Outcome::Kept { repaired: true, .. } => ("repaired", Some(Code::StateRepaired)),
             Outcome::New => ("new", None),
             Outcome::Volatile { .. } => ("volatile", Some(Code::StateVolatile)),
         };
@@ -72,15 +72,18 @@ impl Findings {
         }
     }
 
-    /// The machine id. On volatile state a new one is volatile too, whatever its file says.
-    pub fn machine_id(&mut self, origin: Origin) {
-        let volatile = self.codes.contains(&Code::StateVolatile);
-        let (word, code) = match origin {
-            Origin::ThisBoot => ("volatile", Some(Code::MachineIdVolatile)),
-            _ if volatile => ("volatile", Some(Code::MachineIdVolatile)),
-            Origin::Kept => ("kept", None),
-            Origin::New => ("new", None),
-            Origin::Replaced => ("replaced", Some(Code::MachineIdReplaced)),
+    /// The machine id. On volatile state a new one is volatile too, and on state that was in use it has taken the place
+    /// of one that is lost.
+    pub fn machine_id(&mut self, origin: Origin, state: &Outcome) {
+        let (word, code) = match (origin, state) {
+            (Origin::ThisBoot, _) | (_, Outcome::Volatile { .. }) => {
+                ("volatile", Some(Code::MachineIdVolatile))
+            }
+            (Origin::Replaced, _) | (Origin::New, Outcome::Kept { mark_stands: false, .. }) => {
+                ("replaced", Some(Code::MachineIdReplaced))
+            }
+            (Origin::New, _) => ("new", None),
+            (Origin::Kept, _) => ("kept", None),
         };
         self.facts.push(("machine-id", word));
         self.codes.extend(code);
@@ -119,6 +122,9 @@ impl Findings {
 mod tests {
     use super::*;
 
+    const KEPT: Outcome = Outcome::Kept { repaired: false, mark_stands: false };
+    const REPAIRED: Outcome = Outcome::Kept { repaired: true, mark_stands: false };
+
     fn volatile() -> Outcome {
         Outcome::Volatile { reason: "worn".to_owned() }
     }
@@ -131,7 +137,7 @@ mod tests {
         findings.same_disks(0);
         findings.state(&Outcome::New);
         findings.placed(Placed { placed: 4, failed: 0 });
-        findings.machine_id(Origin::New);
+        findings.machine_id(Origin::New, &Outcome::New);
         assert_eq!(findings.verdict(), (State::Done, Code::Running));
         assert!(
             findings.facts.contains(&("machine-id", "new")) && findings.facts.contains(&("state", "new"))
@@ -143,9 +149,9 @@ mod tests {
         let mut findings = Findings::default();
         findings.same_disks(1);
         assert_eq!(findings.verdict(), (State::Degraded, Code::SameDiskTwice));
-        findings.state(&Outcome::Kept { repaired: true });
+        findings.state(&REPAIRED);
         assert_eq!(findings.verdict(), (State::Degraded, Code::StateRepaired));
-        findings.machine_id(Origin::Replaced);
+        findings.machine_id(Origin::Replaced, &REPAIRED);
         assert_eq!(findings.verdict(), (State::Degraded, Code::MachineIdReplaced));
         findings.state(&volatile());
         assert_eq!(findings.verdict(), (State::Degraded, Code::StateVolatile));
@@ -156,19 +162,34 @@ mod tests {
         let mut findings = Findings::default();
         findings.modules(Loaded { failed: 1, ..Loaded::default() });
         findings.same_disks(1);
-        findings.state(&Outcome::Kept { repaired: true });
+        findings.state(&REPAIRED);
         findings.state(&volatile());
         findings.placed(Placed::no_table());
-        findings.machine_id(Origin::Replaced);
-        findings.machine_id(Origin::ThisBoot);
+        findings.machine_id(Origin::Replaced, &KEPT);
+        findings.machine_id(Origin::ThisBoot, &KEPT);
+        assert_eq!(findings.codes.len(), WORST_FIRST.len());
         assert!(findings.codes.iter().all(|code| WORST_FIRST.contains(code)), "{:?}", findings.codes);
     }
 
     #[test]
-    fn an_id_on_volatile_state_is_volatile_whatever_its_file_says() {
-        let mut findings = Findings::default();
-        findings.state(&volatile());
-        findings.machine_id(Origin::New);
-        assert!(findings.facts.contains(&("machine-id", "volatile")));
+    fn where_a_machine_id_comes_from_is_judged_with_the_state_that_it_lies_on() {
+        let unfinished = Outcome::Kept { repaired: false, mark_stands: true };
+        let rows = [
+            (Origin::Kept, KEPT, "kept"),
+            (Origin::New, Outcome::New, "new"),
+            (Origin::New, unfinished, "new"),
+            (Origin::New, KEPT, "replaced"),
+            (Origin::New, REPAIRED, "replaced"),
+            (Origin::Replaced, KEPT, "replaced"),
+            (Origin::New, volatile(), "volatile"),
+            (Origin::ThisBoot, KEPT, "volatile"),
+        ];
+        for (origin, state, word) in rows {
+            let mut findings = Findings::default();
+            findings.machine_id(origin, &state);
+            assert_eq!(findings.facts, [("machine-id", word)], "{origin:?} {state:?}");
+            let quiet = matches!(word, "kept" | "new");
+            assert_eq!(findings.codes.is_empty(), quiet, "{origin:?} {state:?}");
+        }
     }
 }

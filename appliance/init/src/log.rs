@@ -44,12 +44,9 @@ impl Log {
         self.line(4, text);
     }
 
-    /// A line on what stops the boot, on the console in any case (`quiet` hides the kernel's).
+    /// A line on what stops the boot, at a level that the kernel shows on the console even with `quiet`.
     pub fn failure(&mut self, code: Code, text: &str) {
-        self.line(3, &format!("FAILED {code} {text}"));
-        if self.kernel.is_some() {
-            eprintln!("stayput-init: FAILED {code} {text}");
-        }
+        self.line(2, &format!("FAILED {code} {text}"));
     }
 
     fn line(&mut self, level: u8, text: &str) {

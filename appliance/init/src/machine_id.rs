@@ -8,11 +8,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
 use rustix::mount::{MountFlags, mount_bind, mount_remount};
-use rustix::rand::{GetRandomFlags, getrandom};
 
 use crate::log::Log;
+use crate::random;
 
 /// Where the id is kept, under the root that is prepared.
 const KEPT: &str = "state/machine-id";
@@ -47,7 +46,7 @@ impl Origin {
 
 /// Puts an id in place, whatever happens: without one systemd would not start.
 pub fn settle(root: &Path, log: &mut Log) -> Origin {
-    let mut random = || random(log);
+    let mut random = || random::sixteen_bytes(log);
     let (origin, path) = match kept(&root.join(KEPT), &mut random) {
         Ok(origin) => (origin, root.join(KEPT)),
         Err(error) => {
@@ -144,30 +143,6 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     }
 }
 
-/// 16 bytes from the kernel. A board without a hardware generator may have to wait for it at this early time: the
-/// kernel then gathers from the timer's jitter, which takes about a second, and the log says what is waited for.
-fn random(log: &mut Log) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    match getrandom(&mut bytes, GetRandomFlags::NONBLOCK) {
-        Ok(16) => return bytes,
-        Err(Errno::AGAIN) => log.info("waiting for the kernel's random numbers"),
-        _ => {}
-    }
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match getrandom(&mut bytes[filled..], GetRandomFlags::empty()) {
-            Ok(more) => filled += more,
-            Err(Errno::INTR) => {}
-            // A kernel without the call does not have the rest either. The boot id is as good as it gets.
-            Err(error) => {
-                log.warn(&format!("the kernel gives no random numbers: {error}"));
-                break;
-            }
-        }
-    }
-    bytes
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
@@ -227,10 +202,5 @@ mod tests {
     fn a_place_that_takes_no_file_is_an_error() {
         let (directory, _) = directory();
         assert!(kept(&directory.path().join("none/machine-id"), &mut || [1; 16]).is_err());
-    }
-
-    #[test]
-    fn two_drawings_differ() {
-        assert_ne!(random(&mut Log::open()), random(&mut Log::open()));
     }
 }

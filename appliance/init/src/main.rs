@@ -19,6 +19,7 @@ mod mbr;
 mod modules;
 mod persist;
 mod program;
+mod random;
 mod stage;
 mod state;
 mod superblock;
@@ -85,7 +86,10 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
 
     log.enter(Stage::State);
     let outcome = state::prepare(&disk, Path::new(ROOT), log)?;
-    log.info(&outcome.to_string());
+    match &outcome {
+        state::Outcome::Volatile { .. } => log.warn(&outcome.to_string()),
+        _ => log.info(&outcome.to_string()),
+    }
     findings.state(&outcome);
 
     log.enter(Stage::Persist);
@@ -103,7 +107,8 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     log.enter(Stage::MachineId);
     let origin = machine_id::settle(Path::new(ROOT), log);
     log.info(origin.sentence());
-    findings.machine_id(origin);
+    findings.machine_id(origin, &outcome);
+    state::settle(&outcome, &disk, log);
 
     log.enter(Stage::HandOver);
     findings.report(log);

@@ -4,6 +4,7 @@
 //! loader is therefore called itself, with the path of the libraries. That needs no chroot, hence no code between fork
 //! and exec.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,8 +14,15 @@ use crate::log::Log;
 /// How many lines of a program's output go to the log; a badly damaged file system gives thousands.
 const LINES: usize = 20;
 
-/// A configuration under which the programs do not depend on files of the root, nor on a clock that is right.
-const E2FSCK_CONFIG: (&str, &str) = ("/run/stayput/e2fsck.conf", "[options]\nbroken_system_clock = 1\n");
+/// Where the programs' configuration is written, so that it does not depend on files of the root.
+const CONFIGURATION: &str = "/run/stayput";
+
+/// Without a clock battery the box lives in the past until the network tells it the time, and e2fsck would call every
+/// file system damaged whose last use lies ahead.
+const E2FSCK: (&str, &str) = ("e2fsck.conf", "[options]\nbroken_system_clock = 1\n");
+
+/// Features are given as arguments; without this the program complains that it knows no ext4.
+const MKE2FS: (&str, &str) = ("mke2fs.conf", "[fs_types]\next4 = {\ninode_size = 256\n}\n");
 
 /// Programs of the root file system prepared at `root`.
 #[derive(Debug)]
@@ -25,10 +33,11 @@ pub struct Programs<'a> {
 impl<'a> Programs<'a> {
     /// Programs under `root`.
     pub fn under(root: &'a Path) -> Self {
-        // Without a clock battery the box lives in the past until the network tells it the time, and e2fsck would call
-        // every file system damaged whose last use lies ahead. Best effort: without the file it repairs a date.
-        let _ = std::fs::create_dir_all("/run/stayput");
-        let _ = std::fs::write(E2FSCK_CONFIG.0, E2FSCK_CONFIG.1);
+        // Best effort: without the files the programs run as well, with a repair or a warning that is not needed.
+        let _ = fs::create_dir_all(CONFIGURATION);
+        for (name, text) in [E2FSCK, MKE2FS] {
+            let _ = fs::write(Path::new(CONFIGURATION).join(name), text);
+        }
         Self { root }
     }
 
@@ -47,9 +56,8 @@ impl<'a> Programs<'a> {
             .arg(program)
             .args(arguments)
             .env_clear()
-            .env("E2FSCK_CONFIG", E2FSCK_CONFIG.0)
-            // Empty, so that what the built-in defaults and the arguments say is all there is.
-            .env("MKE2FS_CONFIG", "/dev/null")
+            .env("E2FSCK_CONFIG", Path::new(CONFIGURATION).join(E2FSCK.0))
+            .env("MKE2FS_CONFIG", Path::new(CONFIGURATION).join(MKE2FS.0))
             .output()?;
         for line in shown(&[output.stdout, output.stderr].concat()) {
             log.info(&format!("{name}: {line}"));
@@ -93,8 +101,8 @@ mod tests {
         let programs = Programs { root: root.path() };
         let error = programs.run("e2fsck", &[], &mut Log::open()).unwrap_err();
         assert!(error.to_string().contains("usr/sbin/e2fsck is not in the image"), "{error}");
-        std::fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
-        std::fs::write(root.path().join("usr/sbin/e2fsck"), "").unwrap();
+        fs::create_dir_all(root.path().join("usr/sbin")).unwrap();
+        fs::write(root.path().join("usr/sbin/e2fsck"), "").unwrap();
         let error = programs.run("e2fsck", &[], &mut Log::open()).unwrap_err();
         assert!(error.to_string().contains("no dynamic loader"), "{error}");
     }

@@ -6,7 +6,8 @@
 //! for a person to look at.
 //!
 //! Making the file system survives a power cut at any point: it gets its label only when all else is on the card, and
-//! the mark is cleared only after that. Before the label it is made anew, after it it is kept.
+//! the mark is cleared only when the machine id is on it too. Before the label it is made anew, after it it is kept; and
+//! an id that is missing where no mark stands has been lost, not forgotten.
 
 use std::fmt;
 use std::fs::File;
@@ -20,6 +21,7 @@ use crate::error::Error;
 use crate::log::Log;
 use crate::mark::{self, Mark};
 use crate::program::Programs;
+use crate::random;
 use crate::superblock::{self, Content, STATE_LABEL};
 
 /// The options of the file system, all of them named: defaults change with the version of the program.
@@ -33,6 +35,8 @@ pub enum Outcome {
     Kept {
         /// Whether the check found damage and repaired it.
         repaired: bool,
+        /// Whether the mark still stands: an earlier image made it, or the boot that made it was cut off.
+        mark_stands: bool,
     },
     /// Made just now.
     New,
@@ -46,8 +50,8 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kept { repaired: false } => out.write_str("kept"),
-            Self::Kept { repaired: true } => out.write_str("kept, after a repair"),
+            Self::Kept { repaired: false, .. } => out.write_str("kept"),
+            Self::Kept { repaired: true, .. } => out.write_str("kept, after a repair"),
             Self::New => out.write_str("new: the partition has been formatted"),
             Self::Volatile { reason } => write!(out, "VOLATILE: {reason}"),
         }
@@ -57,8 +61,8 @@ impl fmt::Display for Outcome {
 /// What is to be done with the partition.
 #[derive(Debug, PartialEq, Eq)]
 enum Decision {
-    /// Use it; clear the mark first where it still stands.
-    Use { clear_mark: bool },
+    /// Use it.
+    Use { mark_stands: bool },
     /// Format it.
     Format,
     /// Leave it alone.
@@ -68,7 +72,7 @@ enum Decision {
 /// The whole rule of formatting.
 fn decide(content: &Content, mark: Result<Mark, String>) -> Decision {
     match (content, mark) {
-        (Content::State, mark) => Decision::Use { clear_mark: mark == Ok(Mark::New) },
+        (Content::State, mark) => Decision::Use { mark_stands: mark == Ok(Mark::New) },
         (_, Ok(Mark::New)) => Decision::Format,
         (other, mark) => {
             let found = match other {
@@ -91,8 +95,7 @@ fn decide(content: &Content, mark: Result<Mark, String>) -> Decision {
 pub fn prepare(disk: &Disk, root: &Path, log: &mut Log) -> Result<Outcome, Error> {
     let at = root.join("state");
     let outcome = on_the_card(disk, root, &at, log).unwrap_or_else(|reason| Outcome::Volatile { reason });
-    if let Outcome::Volatile { reason } = &outcome {
-        log.warn(reason);
+    if matches!(outcome, Outcome::Volatile { .. }) {
         // Small: the box must not fill its memory with logs that it cannot keep anyway.
         mount("tmpfs", &at, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755,size=25%").map_err(
             |source| Error::Prepare { action: "mount memory on", path: at.clone(), source: source.into() },
@@ -117,31 +120,41 @@ fn on_the_card(disk: &Disk, root: &Path, at: &Path, log: &mut Log) -> Result<Out
         None => Err("its partition is missing".to_owned()),
     };
     let programs = Programs::under(root);
-    let fresh = match decide(&content, mark) {
+    let outcome = match decide(&content, mark) {
         Decision::LeaveAlone(reason) => return Err(reason),
-        Decision::Use { clear_mark: false } => false,
-        Decision::Use { clear_mark: true } => {
-            log.info("the partition of an earlier image is kept");
-            // A mark that cannot be cleared harms nothing as long as the label stands.
-            if let Err(error) = clear_mark(marks) {
-                log.warn(&error);
-            }
-            false
+        Decision::Use { mark_stands } => {
+            Outcome::Kept { repaired: check(&programs, device, log)?, mark_stands }
         }
         Decision::Format => {
             log.info("the card is new: formatting the state partition");
             format(&programs, device, log)?;
-            clear_mark(marks)?;
-            true
+            Outcome::New
         }
     };
-    let repaired = !fresh && check(&programs, device, log)?;
     // No `noexec`: the engine keeps its containers here. Layers are mounted anew by it, so `nosuid` does not reach them.
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
     mount(device, at, "ext4", flags, c"errors=remount-ro").map_err(|error| {
         format!("could not mount the state partition {}: {error}; replace the card", device.display())
     })?;
-    Ok(if fresh { Outcome::New } else { Outcome::Kept { repaired } })
+    Ok(outcome)
+}
+
+/// Clears a standing mark, once everything that a first boot makes is on the card.
+///
+/// A mark that cannot be cleared harms nothing as long as the label stands, so it is told and no more.
+pub fn settle(outcome: &Outcome, disk: &Disk, log: &mut Log) {
+    let stands = matches!(outcome, Outcome::New | Outcome::Kept { mark_stands: true, .. });
+    if let (true, Some(marks)) = (stands, disk.marks.as_deref()) {
+        match mark::clear(marks) {
+            Ok(()) => log.info("the mark of a new card is cleared"),
+            Err(error) => {
+                let marks = marks.display();
+                log.warn(&format!(
+                    "could not clear the mark of a new card on {marks}: {error}; replace the card"
+                ));
+            }
+        }
+    }
 }
 
 fn content(device: &Path) -> io::Result<Content> {
@@ -150,19 +163,12 @@ fn content(device: &Path) -> io::Result<Content> {
     Ok(superblock::probe(&bytes))
 }
 
-fn clear_mark(marks: Option<&Path>) -> Result<(), String> {
-    // Only a mark that was read brings us here, so its device is there.
-    let marks = marks.ok_or("the partition of the marks is missing")?;
-    mark::clear(marks).map_err(|error| {
-        let marks = marks.display();
-        format!("could not clear the mark of a new card on {marks}: {error}; the card does not take writes, replace it")
-    })
-}
-
 fn format(programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), String> {
     let path = device.display().to_string();
     let failed =
         |what: String| format!("could not format the state partition {path}: {what}; replace the card");
+    // The program would poll for random numbers where a board has none yet, and in the end make do with poor ones.
+    random::sixteen_bytes(log);
     // 8 KiB an inode: containers' layers have many small files.
     #[rustfmt::skip]
     let make = [
@@ -261,10 +267,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_file_system_is_used_whatever_the_mark_and_a_standing_mark_is_cleared() {
-        assert_eq!(decide(&Content::State, Ok(Mark::New)), Decision::Use { clear_mark: true });
+    fn a_state_file_system_is_used_whatever_the_mark() {
+        assert_eq!(decide(&Content::State, Ok(Mark::New)), Decision::Use { mark_stands: true });
         for mark in [Ok(Mark::Clear), Ok(Mark::Unknown), Err("worn".to_owned())] {
-            assert_eq!(decide(&Content::State, mark), Decision::Use { clear_mark: false });
+            assert_eq!(decide(&Content::State, mark), Decision::Use { mark_stands: false });
         }
     }
 

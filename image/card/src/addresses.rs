@@ -173,7 +173,7 @@ fn check_window(board: &Board, window: Range<u64>, map: &[Region], initrd: u64, 
         start = start.max(region.range.end);
     }
     largest = largest.max(window.end.saturating_sub(start));
-    if region_outside(map, &window) {
+    if map.iter().any(|region| region.what == "kernel" && region.range.end > window.end) {
         return fail(board, format!("the kernel does not lie in U-Boot's boot window {}", hex(&window)));
     }
     // Both are aligned to pages, and U-Boot leaves a page between them.
@@ -188,10 +188,6 @@ fn check_window(board: &Board, window: Range<u64>, map: &[Region], initrd: u64, 
         );
     }
     Ok(())
-}
-
-fn region_outside(map: &[Region], window: &Range<u64>) -> bool {
-    map.iter().any(|region| region.what == "kernel" && region.range.end > window.end)
 }
 
 fn fail<T>(board: &Board, problem: String) -> Result<T> {

@@ -91,7 +91,7 @@ fn spl_length(bytes: &[u8]) -> Result<usize> {
     }
     let length = word(bytes, 16).unwrap_or(0) as usize;
     // The boot ROM reads whole 512-byte sectors; the SPL's memory holds 32 KiB of it.
-    if length == 0 || length % 512 != 0 || length > FIT_AT || length > bytes.len() {
+    if length == 0 || !length.is_multiple_of(512) || length > FIT_AT || length > bytes.len() {
         return refuse(format!("its header says {length} bytes of SPL in a file of {}", bytes.len()));
     }
     Ok(length)

@@ -420,12 +420,6 @@ impl RawPartition {
 }
 
 fn check_names_and_numbers(found: &[(usize, Partition)], end: usize) -> Result<(), Fault> {
-    if let Some(missing) =
-        NAMES.iter().find(|name| !found.iter().any(|(_, partition)| partition.name == **name))
-    {
-        let problem = format!("there is no partition '{missing}' (is the file cut short?)");
-        return fault(end, problem, format!("the card needs all of {}", NAMES.join(", ")));
-    }
     let (mut names, mut numbers) = (BTreeMap::new(), BTreeMap::new());
     for (at, partition) in found {
         if names.insert(&partition.name, ()).is_some() {
@@ -439,6 +433,12 @@ fn check_names_and_numbers(found: &[(usize, Partition)], end: usize) -> Result<(
             let problem = format!("'{other}' and '{}' both have number {}", partition.name, partition.number);
             return fault(*at, problem, "give each its own");
         }
+    }
+    if let Some(missing) =
+        NAMES.iter().find(|name| !found.iter().any(|(_, partition)| partition.name == **name))
+    {
+        let problem = format!("there is no partition '{missing}' (is the file cut short?)");
+        return fault(end, problem, format!("the card needs all of {}", NAMES.join(", ")));
     }
     Ok(())
 }

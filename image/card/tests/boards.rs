@@ -1,5 +1,7 @@
 //! The boards of the tree: their scripts fill, their addresses do not collide, and each way to get that wrong is refused.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic, and so may what tests share")]
+
 use std::path::{Path, PathBuf};
 
 use stayput_card::addresses::{self, Sizes};
@@ -120,6 +122,13 @@ fn letters_that_uboot_cannot_read_are_refused_with_their_line() {
     for bad in ["", " \n", "echo \u{e9}", "a\r\n", "a\0"] {
         assert!(script::image("slot.scr", bad).is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn a_boards_loader_goes_where_the_card_keeps_room_for_it() {
+    let loader = board("nanopi-neo2").loader.unwrap();
+    assert_eq!(loader.offset, layout().loader_region().start);
+    assert!(board("qemu-virt").loader.is_none());
 }
 
 #[test]

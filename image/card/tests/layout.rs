@@ -1,5 +1,7 @@
 //! The card's table: the one in the tree is right, and every way to break it is refused with line and remedy.
 
+#![allow(clippy::unwrap_used, reason = "a test may end in a panic, and so may what tests share")]
+
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -88,6 +90,7 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
         &["'boot-a' starts at 87 MiB, inside 'boot-state' (76 to 88 MiB)", "start it at 88 MiB"],
     ),
     ("two_of_one_name", "name = \"boot-b\"", "name = \"boot-a\"", &["'boot-a' is there twice"]),
+    ("a_name_missing", "name = \"root-b\"", "name = \"rootb\"", &["no partition 'root-b'", "all of stayput"]),
     ("two_of_one_number", "number = 8", "number = 6", &["both have number 6"]),
     ("number_of_the_extended", "number = 4", "number = 3", &["'data' has the extended partition's number 3"]),
     ("number_zero", "number = 5", "number = 0", &["number 0"]),

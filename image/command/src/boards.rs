@@ -24,7 +24,10 @@ pub fn of_image(tree: &SourceTree, name: &str) -> anyhow::Result<Vec<BoardFolder
     let served: Vec<String> = main.board.serves.iter().map(|name| name.to_string()).collect();
     let mut boards = vec![main];
     for name in served {
-        boards.push(load(tree, &name).with_context(|| format!("board/{}/board.toml serves it", boards[0].board.name))?);
+        boards.push(
+            load(tree, &name)
+                .with_context(|| format!("board/{}/board.toml serves it", boards[0].board.name))?,
+        );
     }
     Ok(boards)
 }

@@ -1,5 +1,6 @@
 //! The command line: every flag once, and the dispatch.
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -90,9 +91,6 @@ pub struct RunArgs {
     /// Memory of the machine in MiB
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..=4096))]
     pub memory: u32,
-    /// Keep what the box writes in this file and boot from it again next time (default: forget it)
-    #[arg(long, value_name = "FILE")]
-    pub disk: Option<PathBuf>,
 }
 
 /// `stayput show`
@@ -132,7 +130,7 @@ fn tracing_to_stderr(verbose: u8) {
         _ => LevelFilter::DEBUG,
     };
     let ours = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    ours.with_target(false).without_time().init();
+    ours.with_ansi(std::io::stderr().is_terminal()).with_target(false).without_time().init();
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! `stayput lock`: pins the packages, and says what changed.
 
+use stayput_packages::Manifest;
+use stayput_packages::change::changes;
 use stayput_packages::lock::{self, Lock};
-use stayput_packages::{Manifest, Source};
 
 use crate::cli::LockArgs;
 use crate::progress::Steps;
@@ -27,9 +28,18 @@ pub fn run(tree: &SourceTree, args: &LockArgs, steps: &mut Steps) -> anyhow::Res
         let said = format!("{} packages", new.packages.len());
         Ok((new, said))
     })?;
-    let _ = Source::Mirror(mirror);
     new.save(&path)?;
-    let changes = lock::diff(old.as_ref(), &new);
-    print!("{changes}");
+    let changes = old.as_ref().map(|old| changes(old, &new)).unwrap_or_default();
+    for change in &changes {
+        println!("{change}");
+    }
+    let security = changes.iter().filter(|change| change.security).count();
+    match (old, changes.len()) {
+        (None, _) => println!("New lock: {} packages.", new.packages.len()),
+        (Some(_), 0) => println!("No package changed."),
+        (Some(_), count) => println!(
+            "{count} changes, {security} of them security updates. Build and test, then commit the lock."
+        ),
+    }
     Ok(())
 }

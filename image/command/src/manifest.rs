@@ -138,13 +138,15 @@ impl Manifest {
         let text = match std::fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let message = format!("no image yet ({} is missing): run `stayput build` first", path.display());
+                let message =
+                    format!("no image yet ({} is missing): run `stayput build` first", path.display());
                 return Err(Fault::new(Code::Usage, message).into());
             }
             Err(error) => return Err(error).with_context(|| format!("could not read {}", path.display())),
         };
         serde_json::from_slice(&text).map_err(|error| {
-            let message = format!("{} is not a manifest of this version ({error}): build again", path.display());
+            let message =
+                format!("{} is not a manifest of this version ({error}): build again", path.display());
             Fault::new(Code::Usage, message).into()
         })
     }

@@ -40,9 +40,16 @@ fn packages(manifest: &Manifest) -> String {
     let shares = shares(manifest);
     let rows = manifest.packages.iter().map(|package| {
         let share = shares.get(package.name.as_str()).copied().unwrap_or(0);
-        format!("{:<44} {:<32} {:>10} {:>10}\n", package.name, package.version, size(package.download), size(share))
+        format!(
+            "{:<44} {:<32} {:>10} {:>10}\n",
+            package.name,
+            package.version,
+            size(package.download),
+            size(share)
+        )
     });
-    format!("{:<44} {:<32} {:>10} {:>10}\n", "PACKAGE", "VERSION", ".DEB", "IN ROOT") + &rows.collect::<String>()
+    format!("{:<44} {:<32} {:>10} {:>10}\n", "PACKAGE", "VERSION", ".DEB", "IN ROOT")
+        + &rows.collect::<String>()
 }
 
 fn files(manifest: &Manifest) -> String {
@@ -52,7 +59,10 @@ fn files(manifest: &Manifest) -> String {
             Content::Symlink { target } => (String::new(), format!(" -> {target}")),
             Content::File(blob) => (blob.size.to_string(), String::new()),
         };
-        format!("{:>5} {:>5}:{:<5} {bytes:>10} {:<24} /{}{arrow}\n", file.mode, file.uid, file.gid, file.source, file.path)
+        format!(
+            "{:>5} {:>5}:{:<5} {bytes:>10} {:<24} /{}{arrow}\n",
+            file.mode, file.uid, file.gid, file.source, file.path
+        )
     });
     rows.collect()
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rayon::prelude::*;
-use stayput_packages::{Cache, Lock, Locked, Manifest, Mirror, Progress, Source, deb};
+use stayput_packages::{Cache, Lock, Locked, Manifest, Mirror, Progress, Source, date, deb};
+use stayput_toolchain::FromLock;
 
 use crate::cli::MirrorArgs;
 use crate::tree::{SourceTree, cache_dir};
@@ -42,15 +43,25 @@ impl Supply {
         Ok(crate::manifest::Blob::of(&text).sha256)
     }
 
+    /// The same supply as the toolchain wants it, for the compilers that it unpacks.
+    pub fn compilers<'a>(&'a self, progress: &'a dyn Progress) -> FromLock<'a> {
+        FromLock { lock: &self.lock, cache: &self.cache, source: &self.source, progress }
+    }
+
     /// When the archive last changed for this lock: the time stamp of everything in the image.
     pub fn epoch(&self) -> anyhow::Result<u32> {
-        let newest = self.lock.newest_release().context("the lock names no release file")?;
+        let dates = self.lock.releases.iter().filter_map(|release| date::parse(&release.date));
+        let newest = dates.max().context("the lock names no release file")?;
         u32::try_from(newest).context("the lock's release files are dated beyond 2106")
     }
 
-    /// The packages of a feature, in the lock's order.
-    pub fn locked(&self, feature: &str) -> anyhow::Result<Vec<&Locked>> {
-        Ok(self.lock.feature(feature)?)
+    /// The packages of these features, each once, in the lock's order.
+    pub fn locked(&self, features: &[&str]) -> anyhow::Result<Vec<&Locked>> {
+        for feature in features {
+            self.lock.feature(feature)?;
+        }
+        let wanted = |package: &&Locked| features.iter().any(|feature| package.features.contains(*feature));
+        Ok(self.lock.packages.iter().filter(wanted).collect())
     }
 
     /// The files of these features in the cache, downloaded where they are missing.
@@ -58,32 +69,15 @@ impl Supply {
         Ok(self.cache.fetch(packages, &self.source, progress)?)
     }
 
-    /// Opens a feature's packages, one thread per core; the order is the lock's.
-    pub fn read(&self, feature: &str) -> anyhow::Result<Vec<Opened>> {
-        let packages = self.locked(feature)?;
+    /// Opens the packages of these features, one thread per core; the order is the lock's.
+    pub fn read(&self, features: &[&str]) -> anyhow::Result<Vec<Opened>> {
+        let packages = self.locked(features)?;
         let paths = self.fetch(&packages, &())?;
-        let opened = packages.par_iter().zip(paths).map(|(package, path)| {
-            Ok(Opened { name: package.name.clone(), entries: deb::read(&path)? })
-        });
+        let opened = packages
+            .par_iter()
+            .zip(paths)
+            .map(|(package, path)| Ok(Opened { name: package.name.clone(), entries: deb::read(&path)? }));
         opened.collect()
-    }
-}
-
-impl stayput_toolchain::Packages for Supply {
-    fn feature(
-        &self,
-        feature: &str,
-    ) -> Result<Vec<stayput_toolchain::Deb>, Box<dyn std::error::Error + Send + Sync>> {
-        let packages = self.locked(feature)?;
-        let paths = self.fetch(&packages, &())?;
-        let debs = packages.iter().zip(paths).map(|(package, path)| stayput_toolchain::Deb {
-            name: package.name.clone(),
-            architecture: package.architecture.clone(),
-            version: package.version.clone(),
-            sha256: package.sha256.clone(),
-            path,
-        });
-        Ok(debs.collect())
     }
 }
 
@@ -103,6 +97,8 @@ pub fn file<'a>(packages: &'a [Opened], package: &str, path: &Path) -> anyhow::R
     match entries.find(|entry| entry.path == wanted).map(|entry| &entry.kind) {
         Some(deb::EntryKind::File(bytes)) => Ok(bytes),
         Some(_) => anyhow::bail!("/{wanted} in package {package} is not a regular file"),
-        None => anyhow::bail!("package {package} has no file /{wanted}: correct the path where the board or table names it"),
+        None => anyhow::bail!(
+            "package {package} has no file /{wanted}: correct the path where the board or table names it"
+        ),
     }
 }

@@ -32,7 +32,8 @@ impl SourceTree {
         if root.join("image/packages.toml").is_file() {
             return Ok(Self { root: std::path::absolute(root)? });
         }
-        let message = format!("{} is not a Stayput source tree (no image/packages.toml in it)", root.display());
+        let message =
+            format!("{} is not a Stayput source tree (no image/packages.toml in it)", root.display());
         Err(Fault::new(Code::Usage, message).into())
     }
 

@@ -15,8 +15,10 @@ struct Image {
 
 impl Image {
     fn open() -> Self {
-        let path = PathBuf::from(std::env::var_os("STAYPUT_IMAGE").expect("scripts/test image sets STAYPUT_IMAGE"));
-        let text = std::fs::read(path.with_file_name("manifest.json")).expect("the manifest lies beside the image");
+        let path =
+            PathBuf::from(std::env::var_os("STAYPUT_IMAGE").expect("scripts/test image sets STAYPUT_IMAGE"));
+        let text =
+            std::fs::read(path.with_file_name("manifest.json")).expect("the manifest lies beside the image");
         Self { path, manifest: serde_json::from_slice(&text).expect("the manifest is JSON") }
     }
 
@@ -77,9 +79,12 @@ fn sfdisk_reads_the_partitions_where_the_manifest_says() {
     let table: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(table["partitiontable"]["id"], "0x53544159");
     let seen = table["partitiontable"]["partitions"].as_array().unwrap();
-    for part in image.manifest["partitions"].as_array().unwrap().iter().filter(|part| !part["number"].is_null()) {
+    for part in
+        image.manifest["partitions"].as_array().unwrap().iter().filter(|part| !part["number"].is_null())
+    {
         let number = part["number"].to_string();
-        let suffix = |node: &str| node.strip_prefix(path(&card)).map(|tail| tail.trim_start_matches('p').to_owned());
+        let suffix =
+            |node: &str| node.strip_prefix(path(&card)).map(|tail| tail.trim_start_matches('p').to_owned());
         let found = seen.iter().find(|row| suffix(row["node"].as_str().unwrap()) == Some(number.clone()));
         let found = found.unwrap_or_else(|| panic!("sfdisk does not see {part}"));
         assert_eq!(found["start"].as_u64().unwrap() * 512, part["offset"].as_u64().unwrap(), "{part}");
@@ -174,7 +179,10 @@ fn nothing_in_the_root_gives_privilege_and_no_shell_is_there() {
         assert!(file["type"] != "file" || mode & 0o6000 == 0, "setuid or setgid: {file}");
         let name = Path::new(file["path"].as_str().unwrap()).file_name().unwrap().to_str().unwrap();
         let in_bin = file["path"].as_str().unwrap().contains("bin/");
-        assert!(!in_bin || !["sh", "bash", "dash", "busybox", "login", "su", "sudo", "agetty"].contains(&name), "{file}");
+        assert!(
+            !in_bin || !["sh", "bash", "dash", "busybox", "login", "su", "sudo", "agetty"].contains(&name),
+            "{file}"
+        );
     }
 }
 

@@ -52,7 +52,12 @@ pub(crate) fn open<'a>(path: &str, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
     let plain = match packing {
         Packing::Plain => return Ok(Cow::Borrowed(bytes)),
         Packing::Xz => unxz(bytes),
-        Packing::Zstd => zstd::stream::read::Decoder::with_buffer(bytes).and_then(limited),
+        Packing::Zstd => match zstd::zstd_safe::get_frame_content_size(bytes) {
+            // zstd can do without; libkmod 34 cannot, so the box could not load it.
+            Ok(None | Some(0)) => return Err(Error::SizeNotStated { path: path.to_owned() }),
+            Ok(Some(_)) => zstd::stream::read::Decoder::with_buffer(bytes).and_then(limited),
+            Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "no zstd frame")),
+        },
         Packing::Gzip => limited(flate2::bufread::MultiGzDecoder::new(bytes)),
     };
     match plain {
@@ -90,7 +95,7 @@ mod tests {
                 out.write_all(plain).unwrap();
                 out.finish().unwrap()
             }
-            "ko.zst" => zstd::stream::encode_all(plain, 3).unwrap(),
+            "ko.zst" => zstd::bulk::compress(plain, 3).unwrap(),
             "ko.gz" => {
                 let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
                 out.write_all(plain).unwrap();
@@ -133,6 +138,12 @@ mod tests {
         let mut file = packed("ko.xz", b"module");
         file.extend_from_slice(b"junk");
         assert!(matches!(open("x.ko.xz", &file), Err(Error::Compressed { kind: "xz", .. })));
+    }
+
+    #[test]
+    fn a_zstd_module_that_does_not_state_its_size_is_refused_because_the_box_could_not_load_it() {
+        let file = zstd::stream::encode_all(&b"module"[..], 3).unwrap();
+        assert!(matches!(open("x.ko.zst", &file), Err(Error::SizeNotStated { .. })));
     }
 
     #[test]

@@ -52,6 +52,16 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// zstd data without its size up front.
+    #[error(
+        "{path}: the zstd data does not state its size, and modprobe (kmod 34) loads no such module: pack the file \
+         itself, not a stream of it"
+    )]
+    SizeNotStated {
+        /// Path within the kernel's module directory.
+        path: String,
+    },
+
     /// A module far larger than any.
     #[error("{path}: unpacks to more than {limit} bytes: no kernel module is that large, refused")]
     TooLarge {

@@ -119,10 +119,15 @@ fn lay_out(base: &Path, files: Option<&BTreeMap<String, Vec<u8>>>) {
     }
 }
 
-/// A program of kmod, or word that it is not here.
+/// A program of kmod (STAYPUT_DEPMOD and STAYPUT_MODPROBE name others than the host's), or word that it is
+/// not here.
 fn tool(name: &str) -> Option<String> {
     let path = format!("/usr/sbin/{name}");
-    let program = if Path::new(&path).exists() { path } else { name.to_owned() };
+    let program = match std::env::var(format!("STAYPUT_{}", name.to_uppercase())) {
+        Ok(program) => program,
+        Err(_) if Path::new(&path).exists() => path,
+        Err(_) => name.to_owned(),
+    };
     if Command::new(&program).arg("--version").output().is_ok() {
         return Some(program);
     }

@@ -34,7 +34,7 @@ pub struct Dynamic {
 }
 
 /// The libraries that files of these entries need and that no entry is, searched as the dynamic loader does: the
-/// file's own run path, then `usr/lib` and its multiarch folders. Program interpreters count as libraries.
+/// file's own run path, a library's own folder, then `usr/lib` and its multiarch folders. Program interpreters count as libraries.
 pub fn missing_libraries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Missing> {
     let mut names: BTreeMap<&str, &EntryKind> = BTreeMap::new();
     let mut needs: Vec<(&str, Dynamic)> = Vec::new();
@@ -88,7 +88,9 @@ impl<'a> Closure<'a> {
             .filter(|(folder, _)| folder.contains("-linux-"))
             .map(|(folder, _)| format!("usr/lib/{folder}"))
             .collect::<BTreeSet<_>>();
-        own.chain(common).chain(multiarch).any(|folder| {
+        // A library beside its user is already loaded by then: systemd's own are found through the program's run path.
+        let beside = dynamic.interpreter.is_none().then(|| origin.to_string());
+        own.chain(beside).chain(common).chain(multiarch).any(|folder| {
             let found = self.follow(&format!("{folder}/{library}"));
             found.is_some_and(|path| self.machines.get(path).is_some_and(|machine| *machine == dynamic.machine))
         })

@@ -249,3 +249,80 @@ pub fn is_sha256(text: &str) -> bool {
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn paragraph(change: (&str, &str)) -> String {
+        let sum = "a".repeat(64);
+        let fields = [
+            ("Package", "libfoo1"),
+            ("Version", "1:2.0-1+b1"),
+            ("Architecture", "arm64"),
+            ("Filename", "pool/main/f/foo/libfoo1_2.0-1+b1_arm64.deb"),
+            ("Size", "1000"),
+            ("SHA256", &sum),
+            ("Provides", "libfoo (= 2.0), foo-api, foo-abi (>= 1)"),
+            ("Multi-Arch", "same"),
+            ("Priority", "required"),
+            ("Installed-Size", "12"),
+            ("Depends", "libc6"),
+            ("Pre-Depends", "base-files"),
+        ];
+        let lines = fields.map(|(name, value)| if name == change.0 { (name, change.1) } else { (name, value) });
+        lines.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}\n")).collect()
+    }
+
+    fn read(text: &str) -> Result<Index> {
+        let mut index = Index::default();
+        index.add(text, Archive::Main, "trixie arm64 Packages")?;
+        Ok(index)
+    }
+
+    #[test]
+    fn a_paragraph_becomes_a_package() {
+        let index = read(&format!("{}\n\n{}", paragraph(("", "")), paragraph(("Package", "other")))).unwrap();
+        assert_eq!(index.len(), 2);
+        let mut offer = Offer::default();
+        offer.push(&index);
+        let package = offer.named("libfoo1", None)[0];
+        assert_eq!((package.depends.as_str(), package.installed_size), ("base-files, libc6", 12 << 10));
+        assert_eq!((package.multi_arch, package.priority), (MultiArch::Same, 0));
+        let of = |field: &str| crate::dependency::parse_relation(field).unwrap();
+        for (relation, expected) in
+            [("libfoo (>= 2)", 2), ("libfoo (>= 3)", 0), ("foo-api", 2), ("foo-api (>= 1)", 0), ("foo-abi (>= 1)", 0)]
+        {
+            let relation = of(relation);
+            assert_eq!(offer.providers(&relation.name, relation.bound.as_ref()).len(), expected, "{relation}");
+        }
+    }
+
+    #[test]
+    fn a_bad_field_is_refused_with_its_line_and_the_index_named() {
+        for (field, value) in [
+            ("Package", ""), ("Package", "../../x"), ("Package", "UPPER"), ("Version", ""), ("Version", "1 2"),
+            ("Architecture", "a/b"), ("Filename", "/etc/passwd"), ("Filename", "pool/../../x.deb"),
+            ("Filename", "pool/x.rpm"), ("Filename", "pool/a b.deb"), ("Filename", "pool//x.deb"), ("Size", "0"),
+            ("Size", "-1"), ("Size", "99999999999999999999"), ("SHA256", "abc"), ("SHA256", ""),
+            ("Provides", "(= 1)"),
+        ] {
+            let text = format!("\n{}", paragraph((field, value)));
+            match read(&text).unwrap_err() {
+                Error::Index { origin, line, .. } => {
+                    assert_eq!(origin, "trixie arm64 Packages");
+                    assert!(line >= 2, "{field}: {value}");
+                }
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in any::<String>()) {
+            let _ = read(&text);
+        }
+    }
+}

@@ -270,3 +270,107 @@ pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+version = 1
+[[suite]]
+name = "trixie"
+archive = "main"
+keys = ["archive"]
+expires = false
+[keys.archive]
+file = "keys/archive.asc"
+fingerprint = "0123456789ABCDEF0123456789ABCDEF01234567"
+[features.base]
+architecture = "arm64"
+why = "the system"
+[features.base.packages]
+systemd = "PID 1"
+"libc6:armhf" = "both"
+[features.base.omit]
+perl = "no scripts"
+"#;
+
+    fn parse(text: &str) -> Result<Manifest> {
+        Manifest::parse(text, Path::new("image/packages.toml"))
+    }
+
+    #[test]
+    fn a_package_list_is_read_with_windows_line_ends_and_a_bom_too() {
+        let manifest = parse(GOOD).unwrap();
+        assert_eq!(manifest.architectures(&manifest.suites[0]), BTreeSet::from(["arm64", "armhf"]));
+        assert_eq!(manifest.folder(), Path::new("image"));
+        let windows = parse(&format!("\u{feff}{}", GOOD.replace('\n', "\r\n"))).unwrap();
+        assert_eq!(windows.meaning(), manifest.meaning());
+    }
+
+    #[test]
+    fn only_a_change_of_meaning_changes_the_meaning() {
+        let meaning = |from: &str, to: &str| parse(&GOOD.replace(from, to)).unwrap().meaning();
+        let good = meaning("", "");
+        assert_eq!(good, meaning("PID 1", "the first process"));
+        assert_eq!(good, meaning("[features.base.omit]", "# why\n[features.base.omit]"));
+        for (from, to) in [
+            ("systemd", "systemd-resolved"), ("perl", "perl-base"), ("\"arm64\"", "\"amd64\""), ("false", "true"),
+            ("01234567\"", "01234568\""), ("\"trixie\"", "\"trixie-updates\""), ("features.base", "features.core"),
+            ("why = \"the system\"", "why = \"the system\"\nsuites = [\"trixie\"]"),
+        ] {
+            assert_ne!(good, meaning(from, to), "{to}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        for (from, to, told) in [
+            ("version = 1", "version = 2", "version = 2"),
+            ("keys = [\"archive\"]", "keys = []", "no key"),
+            ("keys = [\"archive\"]", "keys = [\"other\"]", "'other'"),
+            ("0123456789ABCDEF", "0123456789abcdef", "upper case"),
+            ("01234567\"", "0123\"", "40 hex digits"),
+            ("\"trixie\"", "\"tri/xie\"", "tri/xie"),
+            ("\"arm64\"", "\"all\"", "architecture 'all'"),
+            ("\"the system\"", "\" \"", "'why' is empty"),
+            ("\"PID 1\"", "\"\"", "'systemd' has no reason"),
+            ("\"no scripts\"", "\"\"", "'perl' has no reason"),
+            ("systemd", "Systemd", "'Systemd' is no package name"),
+            ("libc6:armhf", "libc6:any", "'libc6:any'"),
+            ("perl", "systemd", "both wanted and omitted"),
+            ("features.base", "features.\"Base!\"", "lower-case"),
+            ("why =", "suites = [\"sid\"]\nwhy =", "named 'sid'"),
+            ("perl = \"no scripts\"", "[features.base.prefer]\nawk = \"M!\"", "prefer"),
+            ("systemd = \"PID 1\"\n\"libc6:armhf\" = \"both\"", "", "no packages"),
+        ] {
+            assert!(GOOD.contains(from), "{from}");
+            let error = parse(&GOOD.replace(from, to)).unwrap_err().to_string();
+            assert!(error.contains(told) && error.contains("image/packages.toml"), "{to}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_in_the_toml_has_line_and_column() {
+        for (from, to, line) in [
+            ("archive = \"main\"", "archive = \"mein\"", 5),
+            ("expires = false", "expires = false\ncolour = \"red\"", 8),
+            ("architecture = \"arm64\"", "architecture = ", 12),
+        ] {
+            match parse(&GOOD.replace(from, to)).unwrap_err() {
+                Error::Text { line: found, column, .. } => assert_eq!((found, column > 0), (line, true), "{to}"),
+                other => panic!("{other}"),
+            }
+        }
+        assert!(matches!(parse("").unwrap_err(), Error::Text { .. }));
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_named_with_the_line() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("packages.toml");
+        std::fs::write(&path, b"version = 1\n# caf\xe9\n").unwrap();
+        assert!(matches!(Manifest::load(&path).unwrap_err(), Error::Text { line: 2, .. }));
+        assert_eq!(Manifest::load(&folder.path().join("none")).unwrap_err().kind(), crate::Kind::Io);
+    }
+}

@@ -246,3 +246,63 @@ pub(crate) fn without_secret(address: &str) -> String {
         None => address.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn security_of(main: &str) -> Vec<String> {
+        Base::parse(main).unwrap().security_beside().iter().map(|base| base.place("x")).collect()
+    }
+
+    #[test]
+    fn the_security_archive_is_looked_for_beside_the_main_one() {
+        assert_eq!(
+            security_of("http://m.example/debian/"),
+            ["http://m.example/debian-security/x", "http://m.example/debian/x"]
+        );
+        assert_eq!(
+            security_of("https://snapshot.example/archive/debian/20261120T000000Z"),
+            [
+                "https://snapshot.example/archive/debian-security/20261120T000000Z/x",
+                "https://snapshot.example/archive/debian/20261120T000000Z/x"
+            ]
+        );
+        assert_eq!(security_of("http://debian/mirror"), ["http://debian/mirror/x"]);
+    }
+
+    #[test]
+    fn a_directory_beside_is_found_too() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let main = folder.path().join("debian");
+        std::fs::create_dir(&main).unwrap();
+        let main = main.to_str().unwrap();
+        assert_eq!(security_of(main), [format!("{main}/x")]);
+        std::fs::create_dir(folder.path().join("debian-security")).unwrap();
+        assert_eq!(security_of(&format!("file://{main}")), [format!("{main}-security/x"), format!("{main}/x")]);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_the_forms_that_are() {
+        for bad in ["", "  ", "http://", "ftp://m.example/debian", "file:relative", "http://m.example/a b", "/no/such/place"] {
+            let error = Base::parse(bad).unwrap_err();
+            assert!(matches!(error, Error::BadMirror { .. }), "{bad}");
+            assert!(error.to_string().contains("file:///"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_never_shown() {
+        let base = Base::parse("https://user:secret@m.example/debian").unwrap();
+        assert_eq!(base.shown("dists"), "https://…@m.example/debian/dists");
+        assert_eq!(without_secret("https://m.example/a@b"), "https://m.example/a@b");
+        assert!(!Base::parse("ftp://user:secret@m.example").unwrap_err().to_string().contains("secret"));
+    }
+
+    #[test]
+    fn waiting_grows_and_stays_bounded() {
+        let mirror = Mirror::named("http://m.example/debian", None).unwrap().with_patience(0, Duration::ZERO);
+        assert_eq!(mirror.attempts(), 1);
+        mirror.wait(u32::MAX);
+    }
+}

@@ -151,3 +151,92 @@ fn deb822(text: &str) -> Vec<Entry> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read_files(files: &[(&str, &str)]) -> Found {
+        let root = tempfile::TempDir::new().unwrap();
+        for (name, text) in files {
+            let path = root.path().join("etc").join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        read(root.path())
+    }
+
+    #[test]
+    fn both_formats_are_read_and_archives_told_apart() {
+        let found = read_files(&[
+            (
+                "apt/sources.list",
+                "# deb http://no.example/debian trixie main\r\n\
+                 deb http://a.example/debian/ trixie main contrib # ours\r\n\
+                 deb [arch=amd64 signed-by=/x] http://sec.example/debian-security trixie-security main\r\n\
+                 deb-src http://src.example/debian trixie main\r\n",
+            ),
+            (
+                "apt/sources.list.d/debian.sources",
+                "Types: deb deb-src\nURIs: http://b.example/debian\n  http://c.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n\n\
+                 Types: deb\nURIs: http://b.example/debian-security\nSuites: bookworm-security\nComponents: main\n\n\
+                 Types: deb\nEnabled: no\nURIs: http://off.example/debian\nSuites: trixie\nComponents: main\n\n\
+                 Types: deb-src\nURIs: http://src.example/debian\nSuites: trixie\nComponents: main\n",
+            ),
+        ]);
+        assert_eq!(found.main, ["http://a.example/debian", "http://b.example/debian", "http://c.example/debian"]);
+        assert_eq!(found.security, ["http://sec.example/debian-security", "http://b.example/debian-security"]);
+    }
+
+    #[test]
+    fn third_parties_and_other_distributions_are_passed_over() {
+        let found = read_files(&[
+            (
+                "apt/sources.list",
+                "deb https://p.example/apt cloud-sdk-bookworm main\n\
+                 deb https://d.example/linux/debian bookworm stable\n\
+                 deb https://u.example/ubuntu noble main\n\
+                 deb https://pg.example/pub bookworm-pgdg main\n\
+                 deb https://b.example/debian bookworm-backports main\n\
+                 deb https://l.example/flat ./\n\
+                 deb cdrom:[Debian]/ trixie main\n\
+                 debris http://x.example/debian trixie main\n",
+            ),
+            ("apt/sources.list.d/node.sources", "Types: deb\nURIs: https://n.example\nSuites: nodistro\nComponents: main\n"),
+            ("apt/sources.list.d/old.list.save", "deb http://old.example/debian trixie main\n"),
+        ]);
+        assert_eq!(found, Found::default());
+    }
+
+    #[test]
+    fn a_file_of_mirrors_is_opened() {
+        let found = read_files(&[
+            ("apt/sources.list.d/x.sources", "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: trixie\nComponents: main\n"),
+            ("apt/mirrors/debian.list", "# ours\nhttps://m.example/debian/ priority:1\n\nhttps://n.example/debian\n"),
+        ]);
+        assert_eq!(found.main, ["https://m.example/debian", "https://n.example/debian"]);
+    }
+
+    #[test]
+    fn a_broken_file_does_not_hide_the_good_ones() {
+        let found = read_files(&[
+            ("apt/sources.list", "deb\ndeb [unclosed http://x.example trixie main\ndeb http://y.example\n\u{0}\u{1}\n"),
+            ("apt/sources.list.d/a.sources", "nonsense\n"),
+            ("apt/sources.list.d/b.sources", "\u{feff}Types: deb\r\nURIs: http://b.example/debian\r\nSuites: trixie\r\nComponents: main\r\n"),
+        ]);
+        assert_eq!(found.main, ["http://b.example/debian"]);
+    }
+
+    #[test]
+    fn a_machine_without_apt_has_nothing() {
+        assert_eq!(read(Path::new("/nowhere")), Found::default());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_readers_panic(text in any::<String>()) {
+            let _ = (one_line(&text), deb822(&text));
+        }
+    }
+}

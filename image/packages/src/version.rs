@@ -201,8 +201,9 @@ mod tests {
 
         #[test]
         fn a_tilde_makes_it_older_and_a_letter_newer(a in "[0-9][0-9a-z.+]{0,6}") {
-            prop_assert!(version(&format!("{a}~")) < version(&a));
-            prop_assert!(version(&a) < version(&format!("{a}a")));
+            let (older, newer) = (format!("{a}~"), format!("{a}a"));
+            prop_assert!(version(&older) < version(&a));
+            prop_assert!(version(&a) < version(&newer));
         }
 
         #[test]

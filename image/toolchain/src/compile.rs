@@ -66,7 +66,7 @@ pub(crate) fn compile(
     })?;
     let home = toolchain.cache.join("cargo-home");
     cargo_home::ensure(&home, &person)?;
-    let target = toolchain.record.target;
+    let target = toolchain.record.target.as_str();
 
     let mut fetch = cargo(toolchain, "fetch", &tree, &home, order.offline);
     fetch.args(["--target", target, "--target", &toolchain.host]);

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::unpack::{self, Deb, Unpacked};
+use crate::locked::{Deb, Packages};
+use crate::unpack::{self, Unpacked};
 use crate::wrapper::{self, GCC, MUSL_HEADERS};
 use crate::{Error, environment, subprocess};
 
@@ -17,8 +18,13 @@ pub(crate) struct Compiler {
 }
 
 /// Unpacks the compiler and asks it for its version, which shows that it runs here.
-pub(crate) fn ensure(debs: &[Deb], cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Compiler, Error> {
-    let set = unpack::ensure("cc", debs, &wrapper::compiler(), cache, say)?;
+pub(crate) fn ensure(
+    debs: &[Deb],
+    packages: &dyn Packages,
+    cache: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Compiler, Error> {
+    let set = unpack::ensure("cc", debs, packages, &wrapper::compiler(), cache, say)?;
     let headers = PathBuf::from("usr").join(MUSL_HEADERS);
     if !set.root().join(&headers).is_dir() {
         return Err(Error::Incomplete { feature: FEATURE, file: headers, wanted: "musl-dev (arm64)" });

@@ -72,12 +72,12 @@ pub enum Error {
         fallback: Box<Error>,
     },
 
-    /// The caller could not hand over the packages of a feature.
-    #[error("cannot get the packages of feature '{feature}': {source}")]
+    /// The caller could not hand over packages.
+    #[error("cannot get the packages of {wanted}: {source}")]
     Packages {
-        /// The feature of the package list.
-        feature: &'static str,
-        /// Its own error, remedy included.
+        /// What they were wanted for: a feature of the package list, or the set that is being unpacked.
+        wanted: String,
+        /// The source's own error, remedy included.
         source: Box<dyn StdError + Send + Sync>,
     },
 

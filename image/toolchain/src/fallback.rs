@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::locked::{Deb, Packages};
 use crate::pin::Rustc;
-use crate::unpack::{self, Deb, Unpacked};
+use crate::unpack::{self, Unpacked};
 use crate::{Error, environment, subprocess, wrapper};
 
 /// What the fallback compiles for; the C library goes into the program (`crt-static`).
@@ -32,8 +33,13 @@ pub(crate) struct Fallback {
 }
 
 /// Unpacks the set, C compiler included, and asks it for its version.
-pub(crate) fn ensure(debs: &[Deb], cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Fallback, Error> {
-    let set = unpack::ensure("rust", debs, &wrapper::rustc(), cache, say)?;
+pub(crate) fn ensure(
+    debs: &[Deb],
+    packages: &dyn Packages,
+    cache: &Path,
+    say: &mut dyn FnMut(&str),
+) -> Result<Fallback, Error> {
+    let set = unpack::ensure("rust", debs, packages, &wrapper::rustc(), cache, say)?;
     for (file, wanted) in NEEDED {
         let file = PathBuf::from(file);
         if !set.root().join(&file).exists() {

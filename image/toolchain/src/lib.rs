@@ -22,6 +22,7 @@ mod fallback;
 #[cfg(test)]
 mod fixture;
 mod flags;
+mod locked;
 mod pin;
 mod program;
 mod record;
@@ -36,8 +37,8 @@ pub use compile::{Order, Profile, Program};
 pub use compiler::FEATURE as COMPILER_FEATURE;
 pub use error::Error;
 pub use fallback::FEATURE as FALLBACK_FEATURE;
+pub use locked::{Deb, FromLock, Packages};
 pub use record::{Kind, Record};
-pub use unpack::{Deb, Packages};
 
 /// Which toolchain a person wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub fn ensure(request: &Request<'_>, say: &mut dyn FnMut(&str)) -> Result<Toolch
     if request.choice == Choice::Fallback {
         return distribution(request, &cache, say);
     }
-    // First the question that may end the whole attempt; 45 MB of C compiler only when they are of use.
+    // First the question that may end the whole attempt; the C compiler's packages only when they are of use.
     let pinned = match rustup::ensure(request.tree, &cache, request.offline, say) {
         Ok(pinned) => pinned,
         Err(why @ Error::NoPinned { .. }) if request.choice == Choice::Auto => {
@@ -138,11 +139,11 @@ pub fn ensure(request: &Request<'_>, say: &mut dyn FnMut(&str)) -> Result<Toolch
         }
         Err(other) => return Err(other),
     };
-    let compiler = compiler::ensure(&feature(request, compiler::FEATURE)?, &cache, say)?;
+    let compiler = compiler::ensure(&list(request, compiler::FEATURE)?, request.packages, &cache, say)?;
     Ok(Toolchain {
         record: Record {
             toolchain: Kind::Pinned,
-            target: pin::TARGET,
+            target: pin::TARGET.to_owned(),
             rustc: pinned.rustc.text,
             linker: pinned.linker,
             c_compiler: compiler.version,
@@ -161,16 +162,16 @@ pub fn ensure(request: &Request<'_>, say: &mut dyn FnMut(&str)) -> Result<Toolch
 }
 
 fn distribution(request: &Request<'_>, cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Toolchain, Error> {
-    let mut debs = feature(request, compiler::FEATURE)?;
-    debs.extend(feature(request, fallback::FEATURE)?);
+    let mut debs = list(request, compiler::FEATURE)?;
+    debs.extend(list(request, fallback::FEATURE)?);
     debs.sort();
     debs.dedup_by(|a, b| (&a.name, &a.architecture) == (&b.name, &b.architecture));
-    let rust = fallback::ensure(&debs, cache, say)?;
+    let rust = fallback::ensure(&debs, request.packages, cache, say)?;
     let version = compiler::version(&rust.set)?;
     Ok(Toolchain {
         record: Record {
             toolchain: Kind::Fallback,
-            target: fallback::TARGET,
+            target: fallback::TARGET.to_owned(),
             rustc: rust.rustc.text,
             linker: rust.linker,
             c_compiler: version,
@@ -188,8 +189,11 @@ fn distribution(request: &Request<'_>, cache: &Path, say: &mut dyn FnMut(&str)) 
     })
 }
 
-fn feature(request: &Request<'_>, feature: &'static str) -> Result<Vec<Deb>, Error> {
-    request.packages.feature(feature).map_err(|source| Error::Packages { feature, source })
+fn list(request: &Request<'_>, feature: &str) -> Result<Vec<Deb>, Error> {
+    request
+        .packages
+        .list(feature)
+        .map_err(|source| Error::Packages { wanted: format!("feature '{feature}'"), source })
 }
 
 fn supported(architecture: &str, os: &str) -> Result<(), Error> {

@@ -1,9 +1,9 @@
 //! What the image's manifest says of the compiler: enough to make the same bytes again, or to know why not.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Which compiler made the box's programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The pinned rustc: the image's published hash holds.
@@ -29,12 +29,12 @@ impl std::fmt::Display for Kind {
 }
 
 /// The compiler's part of the manifest. No path and no name of a machine is in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Pinned or fallback.
     pub toolchain: Kind,
     /// The target triple.
-    pub target: &'static str,
+    pub target: String,
     /// All of `rustc -vV`.
     pub rustc: String,
     /// The linker's version line.
@@ -53,7 +53,7 @@ mod tests {
     fn the_manifest_says_fallback_in_the_words_of_the_design() {
         let record = Record {
             toolchain: Kind::Fallback,
-            target: "t",
+            target: "t".into(),
             rustc: "r".into(),
             linker: "l".into(),
             c_compiler: "c".into(),

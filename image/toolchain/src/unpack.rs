@@ -3,7 +3,6 @@
 //! The directory appears under its final name in one rename, complete or not at all; it is made once and reused by
 //! every tree on the machine. Nothing is installed and no maintainer script runs.
 
-use std::error::Error as StdError;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{OpenOptionsExt, symlink};
@@ -13,28 +12,8 @@ use sha2::{Digest, Sha256};
 use stayput_packages::deb::{self, Entry, EntryKind};
 
 use crate::Error;
+use crate::locked::{Deb, Packages};
 use crate::wrapper::Wrapper;
-
-/// A package that was fetched and checked against the lock.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Deb {
-    /// The package's name.
-    pub name: String,
-    /// Its architecture, as in the lock.
-    pub architecture: String,
-    /// Its version, as in the lock.
-    pub version: String,
-    /// The SHA-256 of the file, in hex, as in the lock.
-    pub sha256: String,
-    /// Where the file lies.
-    pub path: PathBuf,
-}
-
-/// Where packages come from: the caller's lock, cache and mirror.
-pub trait Packages {
-    /// All packages of one feature of the package list, fetched and checked.
-    fn feature(&self, feature: &str) -> Result<Vec<Deb>, Box<dyn StdError + Send + Sync>>;
-}
 
 /// An unpacked set: `root/` as in the packages, `bin/` with the programs that start them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +50,7 @@ fn hex(bytes: &[u8]) -> String {
 pub(crate) fn ensure(
     kind: &str,
     debs: &[Deb],
+    packages: &dyn Packages,
     wrappers: &[Wrapper],
     cache: &Path,
     say: &mut dyn FnMut(&str),
@@ -99,9 +79,10 @@ pub(crate) fn ensure(
         return Ok(made); // another build made it while this one waited
     }
     say(&format!("unpacking {} packages privately into {}", debs.len(), made.dir.display()));
+    let files = packages.fetch(debs).map_err(|source| Error::Packages { wanted: kind.to_owned(), source })?;
     let part = cache.join(format!("{name}.part"));
     remove(&part)?; // what an interrupted build left: the lock is ours, so nobody is writing it
-    unpack_all(debs, wrappers, &part)?;
+    unpack_all(debs.iter().zip(&files), wrappers, &part)?;
     fs::rename(&part, &made.dir).map_err(Error::file("give the final name to", &part))?;
     Ok(made)
 }
@@ -121,15 +102,19 @@ pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     }
 }
 
-fn unpack_all(debs: &[Deb], wrappers: &[Wrapper], part: &Path) -> Result<(), Error> {
+fn unpack_all<'a>(
+    debs: impl Iterator<Item = (&'a Deb, &'a PathBuf)>,
+    wrappers: &[Wrapper],
+    part: &Path,
+) -> Result<(), Error> {
     let root = part.join("root");
     let bin = part.join("bin");
     for dir in [&root, &bin] {
         fs::create_dir_all(dir).map_err(Error::file("create", dir))?;
     }
-    for package in debs {
+    for (package, file) in debs {
         let label = format!("{} {} {}", package.name, package.version, package.architecture);
-        let entries = deb::read(&package.path)
+        let entries = deb::read(file)
             .map_err(|error| Error::Unpack { package: label.clone(), source: error.into() })?;
         for entry in entries {
             place(&root, &label, entry)?;
@@ -225,7 +210,24 @@ mod tests {
 
     fn deb(name: &str, sha256: &str) -> Deb {
         let (version, architecture) = ("1".to_owned(), "amd64".to_owned());
-        Deb { name: name.to_owned(), architecture, version, sha256: sha256.to_owned(), path: PathBuf::new() }
+        Deb { name: name.to_owned(), architecture, version, sha256: sha256.to_owned() }
+    }
+
+    /// Hands over the same file for every package.
+    struct One(PathBuf);
+
+    impl Packages for One {
+        fn list(&self, _: &str) -> Result<Vec<Deb>, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(Vec::new())
+        }
+
+        fn fetch(&self, debs: &[Deb]) -> Result<Vec<PathBuf>, Box<dyn std::error::Error + Send + Sync>> {
+            Ok(vec![self.0.clone(); debs.len()])
+        }
+    }
+
+    fn nothing() -> One {
+        One(PathBuf::new())
     }
 
     fn entry(path: &str, kind: EntryKind) -> Entry {
@@ -233,10 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_of_a_set_knows_neither_order_nor_place() {
+    fn the_hash_of_a_set_does_not_know_their_order() {
         let (a, b) = (deb("a", "11"), deb("b", "22"));
-        let moved = Deb { path: "/elsewhere/a.deb".into(), ..a.clone() };
-        assert_eq!(lock_hash(&[a.clone(), b.clone()]), lock_hash(&[b.clone(), moved, b]));
+        assert_eq!(lock_hash(&[a.clone(), b.clone()]), lock_hash(&[b.clone(), a.clone(), b]));
         assert_ne!(lock_hash(&[a]), lock_hash(&[deb("a", "12")]));
     }
 
@@ -283,11 +284,11 @@ mod tests {
     #[test]
     fn what_an_interrupted_build_left_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
-        let made = ensure("cc", &[], &[], dir.path(), &mut |_| {}).unwrap();
+        let made = ensure("cc", &[], &nothing(), &[], dir.path(), &mut |_| {}).unwrap();
         fs::remove_dir_all(&made.dir).unwrap();
         let part = made.dir.with_extension("part");
         fs::create_dir_all(part.join("root/usr/half")).unwrap();
-        let again = ensure("cc", &[], &[], dir.path(), &mut |_| {}).unwrap();
+        let again = ensure("cc", &[], &nothing(), &[], dir.path(), &mut |_| {}).unwrap();
         assert!(!part.exists() && !again.root().join("usr").exists());
     }
 
@@ -296,7 +297,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut said = Vec::new();
         for _ in 0..2 {
-            ensure("cc", &[], &[], dir.path(), &mut |line| said.push(line.to_owned())).unwrap();
+            ensure("cc", &[], &nothing(), &[], dir.path(), &mut |line| said.push(line.to_owned())).unwrap();
         }
         assert_eq!(said.len(), 1, "{said:?}");
     }
@@ -307,7 +308,7 @@ mod tests {
         let path = dir.path().join("truncated.deb");
         fs::write(&path, b"!<arch>\ndebian").unwrap();
         let cache = dir.path().join("cache");
-        let error = ensure("cc", &[Deb { path, ..deb("gcc", "11") }], &[], &cache, &mut |_| {}).unwrap_err();
+        let error = ensure("cc", &[deb("gcc", "11")], &One(path), &[], &cache, &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("cannot unpack gcc 1 amd64"), "{error}");
         let left: Vec<_> = fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert!(left.iter().all(|name| name.to_string_lossy().contains('.')), "{left:?}");
@@ -315,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_cache_path_that_the_loader_would_split_is_refused() {
-        let error = ensure("cc", &[], &[], Path::new("/tmp/a:b"), &mut |_| {}).unwrap_err();
+        let error = ensure("cc", &[], &nothing(), &[], Path::new("/tmp/a:b"), &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("/tmp/a:b"), "{error}");
     }
 }

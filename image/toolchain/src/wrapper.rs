@@ -14,6 +14,9 @@ const GCC_HEADERS: &str = "lib/gcc-cross/aarch64-linux-gnu/14/include";
 /// The C library's headers that agree with the pinned target: rustc brings the library, this set the headers.
 pub(crate) const MUSL_HEADERS: &str = "include/aarch64-linux-musl";
 
+/// `linux/` and `asm/`; where the distribution's C library lies beside them, its headers come after musl's.
+const KERNEL_HEADERS: &str = "aarch64-linux-gnu/include";
+
 /// A script in the unpacked set's `bin/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Wrapper {
@@ -38,7 +41,10 @@ fn start(name: &'static str, program: &str, more: &str) -> Wrapper {
 pub(crate) fn compiler() -> Vec<Wrapper> {
     // `-B` makes gcc find the scripts here before the bare programs, which would want the machine's loader.
     let find = "-B\"$here/\" --sysroot=\"$usr/..\" -ffile-prefix-map=\"$usr\"=/usr ";
-    let musl = format!("{find}-nostdinc -isystem \"$usr/{MUSL_HEADERS}\" -isystem \"$usr/{GCC_HEADERS}\" ");
+    let musl = format!(
+        "{find}-nostdinc -isystem \"$usr/{MUSL_HEADERS}\" -isystem \"$usr/{GCC_HEADERS}\" \
+         -idirafter \"$usr/{KERNEL_HEADERS}\" "
+    );
     vec![
         start("cc", GCC, &musl),
         start("gcc", GCC, find),

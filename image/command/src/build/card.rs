@@ -38,7 +38,8 @@ pub fn write(
     };
     // The image first: a manifest never describes an image that is not there.
     replace(&job.output.join(QEMU_UBOOT), &uboot)?;
-    std::fs::rename(&partial, job.output.join("sdcard.img")).context("could not put the image in its place")?;
+    std::fs::rename(&partial, job.output.join("sdcard.img"))
+        .context("could not put the image in its place")?;
     replace(&job.output.join("manifest.json"), &manifest.to_json()?)?;
     let said = size(manifest.image.size);
     Ok((manifest, said))
@@ -69,7 +70,10 @@ fn write_image(
 /// Every region of the card in the order of its bytes.
 fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
     let content = |name: &str| {
-        parts.iter().find(|part| part.name == name).map(|part| Blob { size: part.size, sha256: part.sha256.clone() })
+        parts
+            .iter()
+            .find(|part| part.name == name)
+            .map(|part| Blob { size: part.size, sha256: part.sha256.clone() })
     };
     let table = job.layout.partitions().iter().map(|partition| Partition {
         name: partition.name.clone(),
@@ -92,15 +96,14 @@ fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
 }
 
 fn packages(job: &Job<'_>) -> anyhow::Result<Vec<Package>> {
-    let mut all = Vec::new();
-    for feature in FEATURES.iter().filter(|feature| **feature != "qemu") {
-        for locked in job.supply.locked(feature)? {
-            all.push(Package { name: locked.name.clone(), version: locked.version.clone(), download: locked.size });
-        }
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    all.dedup_by(|a, b| a.name == b.name);
-    Ok(all)
+    let features: Vec<_> = FEATURES.iter().copied().filter(|feature| *feature != "qemu").collect();
+    let locked = job.supply.locked(&features)?.into_iter();
+    let entry = |locked: &stayput_packages::Locked| Package {
+        name: locked.name.clone(),
+        version: locked.version.clone(),
+        download: locked.size,
+    };
+    Ok(locked.map(entry).collect())
 }
 
 fn files(tree: &Tree) -> Vec<manifest::File> {

@@ -8,8 +8,14 @@ use sha2::{Digest, Sha256};
 use super::{Job, read};
 
 /// Folders and files of the tree that the builder reads.
-const READ: &[&str] =
-    &["board", "overlay", "image/card.toml", "image/modules.toml", "image/packages.lock", "image/rootfs.toml"];
+const READ: &[&str] = &[
+    "board",
+    "overlay",
+    "image/card.toml",
+    "image/modules.toml",
+    "image/packages.lock",
+    "image/rootfs.toml",
+];
 
 /// SHA-256 over every input: tables, overlay, boards, the box's programs, and the builder itself.
 pub fn sha256(job: &Job<'_>) -> anyhow::Result<String> {
@@ -55,7 +61,8 @@ fn content(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 fn list(path: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let about = std::fs::symlink_metadata(path).with_context(|| format!("could not read {}", path.display()))?;
+    let about =
+        std::fs::symlink_metadata(path).with_context(|| format!("could not read {}", path.display()))?;
     if !about.is_dir() {
         files.push(path.to_owned());
         return Ok(());

@@ -5,6 +5,8 @@ mod inputs;
 mod root;
 mod slot;
 
+pub use slot::QEMU_UBOOT;
+
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -70,22 +72,20 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
     }
     fetch(&job, steps)?;
     let packages = steps.step("Opening packages", |_| {
-        let mut opened = Vec::new();
-        for feature in ["base", "engine"] {
-            opened.extend(job.supply.read(feature)?);
-        }
+        let opened = job.supply.read(&["base", "engine"])?;
         let said = format!("{} packages", opened.len());
         Ok((opened, said))
     })?;
     let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job))?;
     let root = steps.step("Root file system", |_| root::assemble(&job, packages, &kernel))?;
     let squashed = job.output.join(".root.squashfs.partial");
-    let slot = steps.step("Compressing", |step| {
+    let slot = steps.step("Compressing", |_| {
         // One thread each: the root is single-threaded, and the kernel is as long as nothing.
-        let (root, slot) = rayon::join(|| root::squash(&job, &root, &squashed), || slot::files(&job, &kernel));
+        let (root, slot) =
+            rayon::join(|| root::squash(&job, &root, &squashed), || slot::files(&job, &kernel));
         let (size_of_root, slot) = (root?, slot?);
-        step.doing("done");
-        Ok((slot, format!("root {}, slot {}", size(size_of_root), size(slot.size()))))
+        let said = format!("root {}, slot {}", size(size_of_root), size(slot.size()));
+        Ok((slot, said))
     })?;
     let manifest = steps.step("Card image", |_| card::write(&job, &inputs, &root, &squashed, &slot))?;
     let _ = std::fs::remove_file(&squashed);
@@ -112,12 +112,19 @@ fn compile(
     steps: &mut Steps,
 ) -> anyhow::Result<(toolchain::Record, Vec<Program>)> {
     steps.step("Programs of the box", |step| {
-        let choice = toolchain::Choice::from_environment().map_err(|e| Fault::new(Code::Usage, e.to_string()))?;
+        let choice =
+            toolchain::Choice::from_environment().map_err(|e| Fault::new(Code::Usage, e.to_string()))?;
         let cache = cache_dir()?.join("toolchain");
-        let request =
-            toolchain::Request { tree: tree.root(), cache: &cache, choice, offline: args.offline, packages: supply };
+        let packages_of_compilers = supply.compilers(step);
+        let request = toolchain::Request {
+            tree: tree.root(),
+            cache: &cache,
+            choice,
+            offline: args.offline,
+            packages: &packages_of_compilers,
+        };
         let toolchain = toolchain::ensure(&request, &mut |line| step.doing(line))?;
-        let profile = if args.dev { toolchain::Profile::Dev } else { toolchain::Profile::Image };
+        let profile = if args.dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box };
         let order = toolchain::Order { tree: tree.root(), packages, profile, offline: args.offline };
         let programs = toolchain.compile(&order, &mut |line| step.doing(line))?;
         let total = programs.iter().map(|program| program.size).sum();
@@ -128,10 +135,7 @@ fn compile(
 
 fn fetch(job: &Job<'_>, steps: &mut Steps) -> anyhow::Result<()> {
     steps.step("Packages", |step| {
-        let mut packages = Vec::new();
-        for feature in FEATURES {
-            packages.extend(job.supply.locked(feature)?);
-        }
+        let packages = job.supply.locked(FEATURES)?;
         job.supply.fetch(&packages, step)?;
         let total = packages.iter().map(|package| package.size).sum();
         Ok(((), format!("{} packages, {}", packages.len(), size(total))))
@@ -153,8 +157,8 @@ pub fn test_inputs(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> an
     let (_, programs) = compile(tree, args, &supply, &["stayput-probe"], steps)?;
     let probe = programs.first().context("the probe has no program")?;
     let h3 = output.join("h3-spl.bin");
-    let packages = supply.read("test-h3")?;
-    let path = Path::new("usr/lib/u-boot/orangepi_pc/u-boot-sunxi-with-spl.bin");
+    let packages = supply.read(&["test-h3"])?;
+    let path = Path::new("usr/lib/u-boot/nanopi_neo/u-boot-sunxi-with-spl.bin");
     std::fs::write(&h3, crate::supply::file(&packages, "u-boot-sunxi", path)?)?;
     for (name, path) in [
         ("STAYPUT_IMAGE", &output.join("sdcard.img")),

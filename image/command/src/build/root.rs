@@ -4,8 +4,10 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
-use stayput_packages::deb;
-use stayput_rootfs::{EntryKind, Generated, PackageEntry, Release, Rules, Tree, assemble as lay, squashfs};
+use stayput_packages::{deb, elf};
+use stayput_rootfs::{
+    EntryKind, Generated, Kind, Node, PackageEntry, Release, Rules, Tree, assemble as lay, squashfs,
+};
 
 use super::Job;
 use super::slot::Kernel;
@@ -23,6 +25,7 @@ pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow
     let mut generated = modules(kernel)?;
     generated.extend(boards(job));
     let tree = lay(&rules, packages, &job.tree.path("overlay"), generated, &release)?;
+    libraries(&tree)?;
     let said = format!("{} paths, {}", tree.len(), size(tree.content_bytes()));
     Ok((tree, said))
 }
@@ -41,6 +44,28 @@ fn entries(entries: Vec<deb::Entry>) -> Vec<PackageEntry> {
         gid: entry.gid,
     };
     entries.into_iter().map(convert).collect()
+}
+
+/// Refuses a tree in which a program would miss a shared library on the box.
+fn libraries(tree: &Tree) -> anyhow::Result<()> {
+    let entries: Vec<_> = tree.iter().map(|(path, node)| as_entry(path, node)).collect();
+    let missing = elf::missing_libraries(&entries);
+    let line = |missing: &elf::Missing| format!("\n  {}: {}", missing.library, missing.needed_by.join(", "));
+    let list: String = missing.iter().map(line).collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "programs on the box would not start:{list}\n  correct a drop rule in image/rootfs.toml or an omit in image/packages.toml"
+    );
+    Ok(())
+}
+
+fn as_entry(path: &str, node: &Node) -> deb::Entry {
+    let kind = match &node.kind {
+        Kind::Directory => deb::EntryKind::Directory,
+        Kind::File(bytes) => deb::EntryKind::File(bytes.clone()),
+        Kind::Symlink(target) => deb::EntryKind::Symlink(target.clone()),
+    };
+    deb::Entry { path: path.to_owned(), kind, mode: node.mode, uid: node.uid, gid: node.gid }
 }
 
 /// The selected modules as they were shipped, and the indexes that kmod and udev read.
@@ -75,6 +100,7 @@ pub fn squash(job: &Job<'_>, tree: &Tree, path: &Path) -> anyhow::Result<u64> {
     let failed = || format!("could not write {}", path.display());
     let mut file = File::create(path).with_context(failed)?;
     let epoch = job.supply.epoch()?;
-    let settings = if job.dev { squashfs::Settings::quick(epoch) } else { squashfs::Settings::release(epoch) };
+    let settings =
+        if job.dev { squashfs::Settings::quick(epoch) } else { squashfs::Settings::release(epoch) };
     squashfs::write(tree, &mut file, &settings).with_context(failed)
 }

@@ -13,10 +13,6 @@ use crate::supply::{self, Opened};
 
 /// QEMU's U-Boot beside the image: it takes the place of the board's boot ROM and loader.
 pub const QEMU_UBOOT: &str = "qemu-u-boot.bin";
-/// Level of the kernel's gzip: what a slower one saves is not worth its time (docs/boot.md).
-const GZIP_LEVEL: u32 = 9;
-/// Level of the initramfs: small enough that the slowest costs nothing.
-const INITRD_LEVEL: i32 = 19;
 
 /// The kernel package, taken apart.
 pub struct Kernel {
@@ -49,7 +45,7 @@ impl Slot {
 
 /// Opens the kernel package and picks what the boards need.
 pub fn kernel(job: &Job<'_>) -> anyhow::Result<(Kernel, String)> {
-    let packages = job.supply.read("kernel")?;
+    let packages = job.supply.read(&["kernel"])?;
     let mut files: BTreeMap<&str, &[u8]> = BTreeMap::new();
     for entry in packages.iter().flat_map(|package| &package.entries) {
         if let EntryKind::File(bytes) = &entry.kind {
@@ -62,7 +58,10 @@ pub fn kernel(job: &Job<'_>) -> anyhow::Result<(Kernel, String)> {
         .context("the kernel package holds no /boot/vmlinuz-*")?;
     let base = format!("usr/lib/modules/{release}/");
     let text = |name: &str| -> anyhow::Result<&[u8]> {
-        files.get(format!("{base}{name}").as_str()).copied().with_context(|| format!("the kernel package holds no /{base}{name}"))
+        files
+            .get(format!("{base}{name}").as_str())
+            .copied()
+            .with_context(|| format!("the kernel package holds no /{base}{name}"))
     };
     let modules = files
         .iter()
@@ -97,8 +96,13 @@ fn module_table(job: &Job<'_>) -> anyhow::Result<ModuleTable> {
 }
 
 fn of_board(board: &stayput_health::board::Board) -> BoardModules {
-    let names = |list: &[stayput_health::board::ModuleName]| list.iter().map(|name| name.to_string()).collect();
-    BoardModules { initramfs: names(&board.modules.initramfs), root: names(&board.modules.root), ..Default::default() }
+    let names =
+        |list: &[stayput_health::board::ModuleName]| list.iter().map(|name| name.to_string()).collect();
+    BoardModules {
+        initramfs: names(&board.modules.initramfs),
+        root: names(&board.modules.root),
+        ..Default::default()
+    }
 }
 
 fn device_trees(
@@ -111,7 +115,10 @@ fn device_trees(
         let Some(dtb) = &folder.board.boot.dtb else { continue };
         let path = format!("usr/lib/linux-image-{release}/{dtb}");
         let bytes = files.get(path.as_str()).with_context(|| {
-            format!("{}/board.toml names the device tree {dtb}, which the kernel package does not hold", folder.folder)
+            format!(
+                "{}/board.toml names the device tree {dtb}, which the kernel package does not hold",
+                folder.folder
+            )
         })?;
         trees.insert(dtb.to_string(), bytes.to_vec());
     }
@@ -121,10 +128,13 @@ fn device_trees(
 /// Makes every file of the slot and proves that what they load does not overlap in memory.
 pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
     let header = arm64::Header::read(&kernel.image)?;
-    let loader = String::from_utf8(read(&job.tree.path("board/loader.cmd"))?).context("board/loader.cmd is not UTF-8")?;
-    let boot_script = script::image("stayput boot", &script::loader("board/loader.cmd", &loader, &job.layout)?)?;
+    let loader = String::from_utf8(read(&job.tree.path("board/loader.cmd"))?)
+        .context("board/loader.cmd is not UTF-8")?;
+    let boot_script =
+        script::image("stayput boot", &script::loader("board/loader.cmd", &loader, &job.layout)?)?;
 
-    let common = String::from_utf8(read(&job.tree.path("board/slot.cmd"))?).context("board/slot.cmd is not UTF-8")?;
+    let common =
+        String::from_utf8(read(&job.tree.path("board/slot.cmd"))?).context("board/slot.cmd is not UTF-8")?;
     let names: Vec<String> = job.boards.iter().map(|folder| format!("{}/slot.cmd", folder.folder)).collect();
     let parts: Vec<_> = job
         .boards
@@ -132,13 +142,14 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
         .zip(&names)
         .map(|(folder, file)| script::BoardScript { board: &folder.board, file, text: &folder.slot_script })
         .collect();
-    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout, &header)?;
+    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout)?;
 
     let mut files = BTreeMap::new();
     files.insert("slot.scr".to_owned(), script::image("stayput slot", &slot_script)?);
-    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image, GZIP_LEVEL)?);
+    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image)?);
     files.insert("initrd.zst".to_owned(), initramfs(job, kernel)?);
-    let size = |files: &BTreeMap<String, Vec<u8>>, name: &str| files.get(name).map_or(0, |file| file.len() as u64);
+    let size =
+        |files: &BTreeMap<String, Vec<u8>>, name: &str| files.get(name).map_or(0, |file| file.len() as u64);
     for folder in &job.boards {
         let dtb = script::dtb_name(&folder.board);
         if let (Some(path), Some(name)) = (&folder.board.boot.dtb, &dtb) {
@@ -146,6 +157,7 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
         }
         let sizes = addresses::Sizes {
             kernel: header,
+            kernel_unpacked: kernel.image.len() as u64,
             kernel_compressed: size(&files, "Image.gz"),
             initrd: size(&files, "initrd.zst"),
             dtb: dtb.map_or(0, |name| size(&files, &name)),
@@ -158,7 +170,11 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
 
 /// The initramfs: our init and the modules it loads, in order.
 fn initramfs(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
-    let init = job.programs.iter().find(|program| program.name == "stayput-init").context("stayput-init was not built")?;
+    let init = job
+        .programs
+        .iter()
+        .find(|program| program.name == "stayput-init")
+        .context("stayput-init was not built")?;
     let mut archive = cpio::Archive::new();
     archive.file("init", 0o755, read(&init.path)?)?;
     // The kernel opens it for init's first three descriptors before anything is mounted.
@@ -170,15 +186,16 @@ fn initramfs(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
         archive.file(&format!("modules/{file}"), 0o644, kernel.initramfs.decompressed(name)?)?;
     }
     archive.file("modules/load", 0o644, order.into_bytes())?;
-    Ok(archive.zstd(INITRD_LEVEL)?)
+    Ok(archive.zstd()?)
 }
 
 /// The loader that the board's boot ROM starts, and QEMU's own, which goes beside the image.
 pub fn loaders(job: &Job<'_>) -> anyhow::Result<(Option<Vec<u8>>, Vec<u8>)> {
-    let qemu = job.supply.read("qemu")?;
-    let uboot = supply::file(&qemu, "u-boot-qemu", Path::new("usr/lib/u-boot/qemu_arm64/u-boot.bin"))?.to_vec();
+    let qemu = job.supply.read(&["qemu"])?;
+    let uboot =
+        supply::file(&qemu, "u-boot-qemu", Path::new("usr/lib/u-boot/qemu_arm64/u-boot.bin"))?.to_vec();
     let Some(loader) = &job.boards[0].board.loader else { return Ok((None, uboot)) };
-    let packages: Vec<Opened> = job.supply.read("loader")?;
+    let packages: Vec<Opened> = job.supply.read(&["loader"])?;
     let bytes = supply::file(&packages, &loader.package, Path::new(&loader.file.to_string()))?;
     Ok((Some(bytes.to_vec()), uboot))
 }

@@ -130,7 +130,7 @@ impl Ko {
             out.write_all(&plain).unwrap();
             out.finish().unwrap()
         } else if self.path.ends_with(".zst") {
-            zstd::stream::encode_all(&plain[..], 1).unwrap()
+            zstd::bulk::compress(&plain, 1).unwrap()
         } else {
             plain
         }
