@@ -266,7 +266,7 @@ impl Transfer<'_> {
             return Ok((0, Sha256::new()));
         }
         self.file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let (hash, length) = hash_of(&mut self.file).map_err(failed)?;
+        let (hash, length) = hash_of(&mut (&self.file).take(length)).map_err(failed)?;
         self.progress.advance(length.saturating_sub(self.counted));
         self.counted = self.counted.max(length);
         Ok((length, hash))
@@ -291,7 +291,8 @@ impl Transfer<'_> {
 /// Whether the file is there with the right bytes. A wrong one is taken away: a bad disk or a hand in the cache.
 fn is_good(path: &Path, package: &Locked) -> Result<bool> {
     let mut file = match File::open(path) {
-        Ok(file) => file,
+        // One byte more than it should have tells that it has more.
+        Ok(file) => file.take(package.size + 1),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
@@ -306,7 +307,7 @@ fn is_good(path: &Path, package: &Locked) -> Result<bool> {
     }
 }
 
-fn hash_of(file: &mut File) -> std::io::Result<(Sha256, u64)> {
+fn hash_of(file: &mut impl Read) -> std::io::Result<(Sha256, u64)> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     let mut length = 0;

@@ -238,7 +238,13 @@ pub fn xz(bytes: &[u8]) -> Vec<u8> {
 pub fn pack(compression: &str, tar: &[u8]) -> Vec<u8> {
     match compression {
         ".xz" => xz(tar),
-        ".zst" => zstd::encode_all(tar, 1).unwrap(),
+        ".zst" => {
+            // With the frame's checksum, as dpkg packs it.
+            let mut packer = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            packer.include_checksum(true).unwrap();
+            packer.write_all(tar).unwrap();
+            packer.finish().unwrap()
+        }
         ".gz" => {
             let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             packer.write_all(tar).unwrap();

@@ -82,7 +82,7 @@ fn a_flipped_bit_in_the_data_never_gives_other_files() {
             let mut bytes = data.clone();
             bytes[*at] ^= 0x10;
             match read(&deb_of(&format!("data.tar{compression}"), &bytes)) {
-                Ok(same) => assert_eq!(same, good, "data.tar{compression}, byte {at}"),
+                Ok(same) => assert!(same == good, "data.tar{compression}, byte {at}"),
                 Err(_) => refused += 1,
             }
         }
