@@ -72,11 +72,11 @@ pub struct Boot {
     pub uboot_board: String,
     /// The device tree, as the kernel package names it; absent where the machine hands one over.
     pub dtb: Option<RelativePath>,
-    /// Where the kernel is unpacked to; a multiple of 2 MiB.
+    /// Where the compressed kernel is loaded, and where booti puts the unpacked one; a multiple of 2 MiB.
     pub kernel: u64,
-    /// Where the compressed kernel is loaded.
+    /// Where booti unpacks it on the way (`kernel_comp_addr_r`).
     pub kernel_compressed: u64,
-    /// The most bytes that the compressed kernel may have there.
+    /// How much room the unpacked kernel has there.
     pub kernel_compressed_size: u64,
     /// Where the initramfs is loaded.
     pub initrd: u64,

@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
@@ -129,8 +130,11 @@ fn tracing_to_stderr(verbose: u8) {
         1 => LevelFilter::INFO,
         _ => LevelFilter::DEBUG,
     };
-    let ours = tracing_subscriber::fmt().with_max_level(level).with_writer(std::io::stderr);
-    ours.with_ansi(std::io::stderr().is_terminal()).with_target(false).without_time().init();
+    // Only our own crates speak: what a library logs of its inner steps helps nobody here.
+    let ours = Targets::new().with_target("stayput", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).without_time();
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The built image held against tools that others wrote. Stage `image` of scripts/test, which builds it first.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};

@@ -58,7 +58,10 @@ pub fn changes(old: &Lock, new: &Lock) -> Vec<Change> {
 }
 
 fn by_name(lock: &Lock) -> BTreeMap<(&str, &str), &Locked> {
-    lock.packages.iter().map(|package| ((package.name.as_str(), package.architecture.as_str()), package)).collect()
+    lock.packages
+        .iter()
+        .map(|package| ((package.name.as_str(), package.architecture.as_str()), package))
+        .collect()
 }
 
 fn compare(was: &Locked, is: &Locked) -> Option<What> {

@@ -1,6 +1,7 @@
 //! Dates as release files write them ("Sat, 12 Sep 2026 07:55:41 UTC"), to and from seconds since 1970.
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
 
 /// Reads a release file's date; only UTC is ever written there.
@@ -66,9 +67,17 @@ mod tests {
     #[test]
     fn what_is_no_date_is_refused() {
         for bad in [
-            "", "tomorrow", "Sat, 12 Sep 2026", "Sat, 12 Sep 2026 07:55:41", "Sat, 12 Sep 2026 07:55:41 CEST",
-            "Sat, 42 Sep 2026 07:55:41 UTC", "Sat, 12 Foo 2026 07:55:41 UTC", "Sat, 12 Sep 1926 07:55:41 UTC",
-            "Sat, 12 Sep 2026 25:55:41 UTC", "Sat, 12 Sep 2026 07:55:41 UTC more", "Sat, 12 Sep 2026 1:2:3:4 UTC",
+            "",
+            "tomorrow",
+            "Sat, 12 Sep 2026",
+            "Sat, 12 Sep 2026 07:55:41",
+            "Sat, 12 Sep 2026 07:55:41 CEST",
+            "Sat, 42 Sep 2026 07:55:41 UTC",
+            "Sat, 12 Foo 2026 07:55:41 UTC",
+            "Sat, 12 Sep 1926 07:55:41 UTC",
+            "Sat, 12 Sep 2026 25:55:41 UTC",
+            "Sat, 12 Sep 2026 07:55:41 UTC more",
+            "Sat, 12 Sep 2026 1:2:3:4 UTC",
             "Sat, 12 Sep 99999999999999999999 07:55:41 UTC",
         ] {
             assert_eq!(parse(bad), None, "{bad}");

@@ -99,7 +99,8 @@ fn read_from(file: impl Read, limits: Limits) -> Result<Vec<Entry>, String> {
         let entries = match compression {
             ".xz" => read_tar(liblzma::read::XzDecoder::new_multi_decoder(&mut member), limits),
             ".zst" => {
-                let decoder = zstd::stream::read::Decoder::new(&mut member).map_err(|error| error.to_string())?;
+                let decoder =
+                    zstd::stream::read::Decoder::new(&mut member).map_err(|error| error.to_string())?;
                 read_tar(decoder, limits)
             }
             ".gz" => read_tar(flate2::read::MultiGzDecoder::new(&mut member), limits),
@@ -179,7 +180,11 @@ impl Checked {
         let (uid, gid) = (number("owner", header.uid())?, number("group", header.gid())?);
         if path.is_empty() {
             // The root directory itself: every package has it, none owns it.
-            return if kind == T::Directory { self.note_root() } else { Err("an entry without a path".into()) };
+            return if kind == T::Directory {
+                self.note_root()
+            } else {
+                Err("an entry without a path".into())
+            };
         }
         let kind = match kind {
             T::Directory => EntryKind::Directory,
@@ -189,11 +194,17 @@ impl Checked {
                 let target = clean_path(self.link_text(&entry, &path)?.as_bytes())?;
                 match self.known.get(&target) {
                     Some(Some(at)) if matches!(self.entries[*at].kind, EntryKind::File(_)) => {}
-                    _ => return Err(format!("'{path}' is another name of '{target}', which is no file before it")),
+                    _ => {
+                        return Err(format!(
+                            "'{path}' is another name of '{target}', which is no file before it"
+                        ));
+                    }
                 }
                 EntryKind::Hardlink(target)
             }
-            T::Block | T::Char => return Err(format!("'{path}' is a device node, which no package here may bring")),
+            T::Block | T::Char => {
+                return Err(format!("'{path}' is a device node, which no package here may bring"));
+            }
             T::Fifo => return Err(format!("'{path}' is a named pipe, which no package here may bring")),
             other => return Err(format!("'{path}' is of the unknown kind {:?}", other.as_byte() as char)),
         };

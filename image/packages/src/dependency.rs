@@ -182,7 +182,9 @@ mod tests {
 
     #[test]
     fn what_is_no_dependency_is_refused_and_quoted() {
-        for bad in ["libc6 (>= 2.41", "libc6 (~> 1)", "lib c6", "../etc (= 1)", "a|", "x (= )", "UPPER", "libc6:a/b"] {
+        for bad in
+            ["libc6 (>= 2.41", "libc6 (~> 1)", "lib c6", "../etc (= 1)", "a|", "x (= )", "UPPER", "libc6:a/b"]
+        {
             let error = parse_field(bad).unwrap_err();
             assert!(error.contains("dependency '"), "{bad}: {error}");
         }

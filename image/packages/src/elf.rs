@@ -41,11 +41,11 @@ pub fn missing_libraries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Ve
     let mut machines: BTreeMap<&str, (u16, u8)> = BTreeMap::new();
     for entry in entries {
         names.insert(&entry.path, &entry.kind);
-        if let EntryKind::File(content) = &entry.kind {
-            if let Some(dynamic) = read_dynamic(content) {
-                machines.insert(&entry.path, dynamic.machine);
-                needs.push((&entry.path, dynamic));
-            }
+        if let EntryKind::File(content) = &entry.kind
+            && let Some(dynamic) = read_dynamic(content)
+        {
+            machines.insert(&entry.path, dynamic.machine);
+            needs.push((&entry.path, dynamic));
         }
     }
     let closure = Closure { names, machines };
@@ -56,10 +56,10 @@ pub fn missing_libraries<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Ve
                 missing.entry(library.clone()).or_default().insert(path);
             }
         }
-        if let Some(interpreter) = &dynamic.interpreter {
-            if closure.follow(interpreter.trim_start_matches('/')).is_none() {
-                missing.entry(interpreter.clone()).or_default().insert(path);
-            }
+        if let Some(interpreter) = &dynamic.interpreter
+            && closure.follow(interpreter.trim_start_matches('/')).is_none()
+        {
+            missing.entry(interpreter.clone()).or_default().insert(path);
         }
     }
     let missing = missing.into_iter();
@@ -92,7 +92,9 @@ impl<'a> Closure<'a> {
         let beside = dynamic.interpreter.is_none().then(|| origin.to_string());
         own.chain(beside).chain(common).chain(multiarch).any(|folder| {
             let found = self.follow(&format!("{folder}/{library}"));
-            found.is_some_and(|path| self.machines.get(path).is_some_and(|machine| *machine == dynamic.machine))
+            found.is_some_and(|path| {
+                self.machines.get(path).is_some_and(|machine| *machine == dynamic.machine)
+            })
         })
     }
 
@@ -171,7 +173,8 @@ fn dynamic_of<H: FileHeader<Endian = Endianness>>(header: &H, content: &[u8]) ->
     let Ok(Some((entries, link))) = sections.dynamic(endian, content) else { return Some(found) };
     let strings = sections.strings(endian, content, link).ok()?;
     for entry in entries {
-        let text = || entry.string(endian, strings).ok().map(|text| String::from_utf8_lossy(text).into_owned());
+        let text =
+            || entry.string(endian, strings).ok().map(|text| String::from_utf8_lossy(text).into_owned());
         match entry.tag(endian) {
             elf::DT_NEEDED => found.needed.extend(text()),
             elf::DT_RUNPATH | elf::DT_RPATH => {

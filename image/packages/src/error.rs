@@ -102,7 +102,9 @@ pub enum Error {
     },
 
     /// A mirror's address cannot be used.
-    #[error("'{address}' is not a mirror address: {reason}\n  use http://…, https://…, file:///… or a directory")]
+    #[error(
+        "'{address}' is not a mirror address: {reason}\n  use http://…, https://…, file:///… or a directory"
+    )]
     BadMirror {
         /// As it was given.
         address: String,
@@ -111,7 +113,9 @@ pub enum Error {
     },
 
     /// The mirror did not answer.
-    #[error("could not reach {url}: {reason}\n  check the network and the proxy (http_proxy, https_proxy), choose another mirror with --mirror, or build from the cache with --offline")]
+    #[error(
+        "could not reach {url}: {reason}\n  check the network and the proxy (http_proxy, https_proxy), choose another mirror with --mirror, or build from the cache with --offline"
+    )]
     Unreachable {
         /// What was asked for.
         url: String,
@@ -120,7 +124,9 @@ pub enum Error {
     },
 
     /// The mirror does not have a file that it must have.
-    #[error("{url} is not there ({reason})\n  is this a complete Debian mirror with the suite in it? choose another with --mirror")]
+    #[error(
+        "{url} is not there ({reason})\n  is this a complete Debian mirror with the suite in it? choose another with --mirror"
+    )]
     NotFound {
         /// What was asked for.
         url: String,
@@ -145,7 +151,9 @@ pub enum Error {
     },
 
     /// The bytes are not those that the lock or the release file names.
-    #[error("wrong content: {what}\n  from      {origin}\n  expected  {expected}\n  got       {got}\n  refused; nothing was kept. A broken proxy or mirror does this: try again, or another --mirror")]
+    #[error(
+        "wrong content: {what}\n  from      {origin}\n  expected  {expected}\n  got       {got}\n  refused; nothing was kept. A broken proxy or mirror does this: try again, or another --mirror"
+    )]
     WrongHash {
         /// Which file or package.
         what: String,
@@ -178,7 +186,9 @@ pub enum Error {
     },
 
     /// A release file's dates do not hold today.
-    #[error("{origin}: {reason}\n  the mirror stopped updating, or this machine's clock is wrong (it says {now}); check the clock or choose another --mirror")]
+    #[error(
+        "{origin}: {reason}\n  the mirror stopped updating, or this machine's clock is wrong (it says {now}); check the clock or choose another --mirror"
+    )]
     Expired {
         /// The release file's place.
         origin: String,

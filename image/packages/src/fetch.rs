@@ -43,9 +43,14 @@ impl Cache {
 
     /// `$STAYPUT_CACHE`, else `$XDG_CACHE_HOME/stayput`, else `~/.cache/stayput`.
     pub fn default_folder() -> Option<PathBuf> {
-        let named = |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let named =
+            |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
         named("STAYPUT_CACHE")
-            .or_else(|| named("XDG_CACHE_HOME").filter(|folder| folder.is_absolute()).map(|folder| folder.join("stayput")))
+            .or_else(|| {
+                named("XDG_CACHE_HOME")
+                    .filter(|folder| folder.is_absolute())
+                    .map(|folder| folder.join("stayput"))
+            })
             .or_else(|| named("HOME").map(|home| home.join(".cache/stayput")))
     }
 
@@ -57,7 +62,12 @@ impl Cache {
 
     /// Brings packages; the paths are in the order of the packages. Every file has been read and its hash compared
     /// when this returns, those that were there before included.
-    pub fn fetch(&self, packages: &[&Locked], source: &Source, progress: &dyn Progress) -> Result<Vec<PathBuf>> {
+    pub fn fetch(
+        &self,
+        packages: &[&Locked],
+        source: &Source,
+        progress: &dyn Progress,
+    ) -> Result<Vec<PathBuf>> {
         progress.total(packages.iter().map(|package| package.size).sum());
         let outcomes: Vec<Mutex<Option<Outcome>>> = packages.iter().map(|_| Mutex::new(None)).collect();
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -81,7 +91,11 @@ impl Cache {
     }
 
     /// One answer from many: a failure first, then all that is missing or gone in one list.
-    fn conclude(&self, packages: &[&Locked], outcomes: impl Iterator<Item = Outcome>) -> Result<Vec<PathBuf>> {
+    fn conclude(
+        &self,
+        packages: &[&Locked],
+        outcomes: impl Iterator<Item = Outcome>,
+    ) -> Result<Vec<PathBuf>> {
         let (mut paths, mut gone, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         let mut failure = None;
         for (package, outcome) in packages.iter().zip(outcomes) {
@@ -122,7 +136,13 @@ impl Cache {
         }
     }
 
-    fn download(&self, package: &Locked, path: &Path, mirror: &Mirror, progress: &dyn Progress) -> Result<Outcome> {
+    fn download(
+        &self,
+        package: &Locked,
+        path: &Path,
+        mirror: &Mirror,
+        progress: &dyn Progress,
+    ) -> Result<Outcome> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         }
@@ -209,7 +229,9 @@ impl Transfer<'_> {
                     continue;
                 }
                 Err(Stop::Refused(Refusal::Missing(reason))) => return Err(Error::NotFound { url, reason }),
-                Err(Stop::Refused(Refusal::Lasting(reason))) => return Err(Error::Unreachable { url, reason }),
+                Err(Stop::Refused(Refusal::Lasting(reason))) => {
+                    return Err(Error::Unreachable { url, reason });
+                }
                 Err(Stop::Refused(Refusal::Passing(reason))) => reason,
             };
             attempt += 1;

@@ -42,12 +42,15 @@ impl Client {
         }
         let response = request.call().map_err(classify)?;
         let status = response.status().as_u16();
-        let range = response.headers().get("content-range").and_then(|value| value.to_str().ok()).map(str::to_string);
+        let range =
+            response.headers().get("content-range").and_then(|value| value.to_str().ok()).map(str::to_string);
         let reader = Box::new(response.into_body().into_reader());
         match status {
             200 => Ok(Body { reader, offset: 0 }),
             206 if range.as_deref().and_then(range_start) == Some(offset) => Ok(Body { reader, offset }),
-            206 => Err(Refusal::Lasting("it answered with another part of the file than the one asked for".into())),
+            206 => Err(Refusal::Lasting(
+                "it answered with another part of the file than the one asked for".into(),
+            )),
             // Nothing left from there on: the part we have is longer than the file.
             416 if offset > 0 => self.get(url, 0),
             404 | 410 => Err(Refusal::Missing(format!("HTTP {status}"))),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::control::{ControlError, Paragraph, paragraphs};
-use crate::dependency::{is_architecture, is_package_name, parse_field, Bound, Operator};
+use crate::dependency::{Bound, Operator, is_architecture, is_package_name, parse_field};
 use crate::error::{Error, Result};
 use crate::version::Version;
 
@@ -79,7 +79,11 @@ const LARGEST_PACKAGE: u64 = 4 << 30;
 impl Index {
     /// Reads a Packages file into the index; `origin` names it in errors.
     pub fn add(&mut self, text: &str, archive: Archive, origin: &str) -> Result<()> {
-        let bad = |error: ControlError| Error::Index { origin: origin.into(), line: error.line, reason: error.reason };
+        let bad = |error: ControlError| Error::Index {
+            origin: origin.into(),
+            line: error.line,
+            reason: error.reason,
+        };
         for paragraph in paragraphs(text) {
             let package = read_package(&paragraph.map_err(bad)?, archive).map_err(bad)?;
             let at = self.packages.len();
@@ -102,7 +106,11 @@ impl Index {
         self.packages.is_empty()
     }
 
-    fn at<'a>(&'a self, map: &'a HashMap<String, Vec<usize>>, name: &str) -> impl Iterator<Item = &'a Package> {
+    fn at<'a>(
+        &'a self,
+        map: &'a HashMap<String, Vec<usize>>,
+        name: &str,
+    ) -> impl Iterator<Item = &'a Package> {
         map.get(name).into_iter().flatten().map(|at| &self.packages[*at])
     }
 }
@@ -184,7 +192,10 @@ fn read_package(paragraph: &Paragraph<'_>, archive: Archive) -> Result<Package, 
         .ok_or_else(|| fail("Size", format!("'{}' is no package size", shortened(size))))?;
     let sha256 = need("SHA256")?;
     if !is_sha256(sha256) {
-        return Err(fail("SHA256", format!("'{}' is no SHA-256 (64 lower-case hex digits)", shortened(sha256))));
+        return Err(fail(
+            "SHA256",
+            format!("'{}' is no SHA-256 (64 lower-case hex digits)", shortened(sha256)),
+        ));
     }
     let mut provides = Vec::new();
     for group in parse_field(paragraph.get("Provides").unwrap_or(""))
@@ -271,8 +282,13 @@ mod tests {
             ("Depends", "libc6"),
             ("Pre-Depends", "base-files"),
         ];
-        let lines = fields.map(|(name, value)| if name == change.0 { (name, change.1) } else { (name, value) });
-        lines.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| format!("{name}: {value}\n")).collect()
+        let lines =
+            fields.map(|(name, value)| if name == change.0 { (name, change.1) } else { (name, value) });
+        lines
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}: {value}\n"))
+            .collect()
     }
 
     fn read(text: &str) -> Result<Index> {
@@ -291,21 +307,41 @@ mod tests {
         assert_eq!((package.depends.as_str(), package.installed_size), ("base-files, libc6", 12 << 10));
         assert_eq!((package.multi_arch, package.priority), (MultiArch::Same, 0));
         let of = |field: &str| crate::dependency::parse_relation(field).unwrap();
-        for (relation, expected) in
-            [("libfoo (>= 2)", 2), ("libfoo (>= 3)", 0), ("foo-api", 2), ("foo-api (>= 1)", 0), ("foo-abi (>= 1)", 0)]
-        {
+        for (relation, expected) in [
+            ("libfoo (>= 2)", 2),
+            ("libfoo (>= 3)", 0),
+            ("foo-api", 2),
+            ("foo-api (>= 1)", 0),
+            ("foo-abi (>= 1)", 0),
+        ] {
             let relation = of(relation);
-            assert_eq!(offer.providers(&relation.name, relation.bound.as_ref()).len(), expected, "{relation}");
+            assert_eq!(
+                offer.providers(&relation.name, relation.bound.as_ref()).len(),
+                expected,
+                "{relation}"
+            );
         }
     }
 
     #[test]
     fn a_bad_field_is_refused_with_its_line_and_the_index_named() {
         for (field, value) in [
-            ("Package", ""), ("Package", "../../x"), ("Package", "UPPER"), ("Version", ""), ("Version", "1 2"),
-            ("Architecture", "a/b"), ("Filename", "/etc/passwd"), ("Filename", "pool/../../x.deb"),
-            ("Filename", "pool/x.rpm"), ("Filename", "pool/a b.deb"), ("Filename", "pool//x.deb"), ("Size", "0"),
-            ("Size", "-1"), ("Size", "99999999999999999999"), ("SHA256", "abc"), ("SHA256", ""),
+            ("Package", ""),
+            ("Package", "../../x"),
+            ("Package", "UPPER"),
+            ("Version", ""),
+            ("Version", "1 2"),
+            ("Architecture", "a/b"),
+            ("Filename", "/etc/passwd"),
+            ("Filename", "pool/../../x.deb"),
+            ("Filename", "pool/x.rpm"),
+            ("Filename", "pool/a b.deb"),
+            ("Filename", "pool//x.deb"),
+            ("Size", "0"),
+            ("Size", "-1"),
+            ("Size", "99999999999999999999"),
+            ("SHA256", "abc"),
+            ("SHA256", ""),
             ("Provides", "(= 1)"),
         ] {
             let text = format!("\n{}", paragraph((field, value)));

@@ -99,7 +99,8 @@ fn verifies(signature: &Signature, key: &impl VerifyingKey, text: &str) -> bool 
 /// The good signatures of the key over itself. Those of other people's keys, which a published key collects, do not count.
 fn own_signatures(key: &SignedPublicKey) -> Vec<&Signature> {
     let primary = &key.primary_key;
-    let direct = key.details.direct_signatures.iter().filter(|signature| signature.verify_key(primary).is_ok());
+    let direct =
+        key.details.direct_signatures.iter().filter(|signature| signature.verify_key(primary).is_ok());
     let users = key.details.users.iter().flat_map(|user| {
         user.signatures
             .iter()
@@ -121,13 +122,16 @@ fn may_sign(primary: &PublicKey, subkey: &SignedPublicSubKey, at: u64) -> bool {
         binding.key_flags().sign()
             && returned.is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok())
     });
-    claims && !subkey.signatures.iter().any(is_revocation) && alive(subkey.key.created_at().as_secs(), &bindings, at)
+    claims
+        && !subkey.signatures.iter().any(is_revocation)
+        && alive(subkey.key.created_at().as_secs(), &bindings, at)
 }
 
 /// A key lives from its creation until the expiry that its newest own signature names.
 fn alive(created: u32, own: &[&Signature], at: u64) -> bool {
     let newest = own.iter().max_by_key(|signature| signature.created().map(|stamp| stamp.as_secs()));
-    let lifetime = newest.and_then(|signature| signature.key_expiration_time()).map(|time| u64::from(time.as_secs()));
+    let lifetime =
+        newest.and_then(|signature| signature.key_expiration_time()).map(|time| u64::from(time.as_secs()));
     let created = u64::from(created);
     at >= created && lifetime.is_none_or(|lifetime| lifetime == 0 || at < created + lifetime)
 }

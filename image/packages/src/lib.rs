@@ -26,8 +26,8 @@ pub mod sources;
 mod unpack;
 pub mod version;
 
-pub use fetch::{Cache, Source};
 pub use error::{Error, Kind, Result};
+pub use fetch::{Cache, Source};
 pub use index::Archive;
 pub use lock::{Lock, Locked};
 pub use manifest::Manifest;

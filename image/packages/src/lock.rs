@@ -83,7 +83,12 @@ struct Raw {
 
 /// Makes a new lock from today's suites: release files checked, indexes checked, every feature resolved.
 /// `now` is the clock in seconds since 1970 (see [`now`]).
-pub fn resolve_fresh(manifest: &Manifest, mirror: &Mirror, now: u64, progress: &dyn Progress) -> Result<Lock> {
+pub fn resolve_fresh(
+    manifest: &Manifest,
+    mirror: &Mirror,
+    now: u64,
+    progress: &dyn Progress,
+) -> Result<Lock> {
     let mut releases = Vec::new();
     for suite in &manifest.suites {
         let (release, base) = release::fetch(manifest, suite, mirror, now)?;
@@ -184,7 +189,12 @@ impl Lock {
                 return Err(fail(format!("package '{package}' is there twice")));
             }
         }
-        Ok(Lock { path: path.to_path_buf(), manifest: raw.manifest, releases: raw.release, packages: raw.package })
+        Ok(Lock {
+            path: path.to_path_buf(),
+            manifest: raw.manifest,
+            releases: raw.release,
+            packages: raw.package,
+        })
     }
 
     /// The file it belongs in.
@@ -207,7 +217,8 @@ impl Lock {
 
     /// The packages of a feature, in the lock's order.
     pub fn feature(&self, name: &str) -> Result<Vec<&Locked>> {
-        let found: Vec<&Locked> = self.packages.iter().filter(|package| package.features.contains(name)).collect();
+        let found: Vec<&Locked> =
+            self.packages.iter().filter(|package| package.features.contains(name)).collect();
         if found.is_empty() {
             let known = self.features().into_iter().collect::<Vec<_>>().join(", ");
             return Err(Error::NoFeature { name: name.to_string(), known });

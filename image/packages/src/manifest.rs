@@ -95,7 +95,9 @@ impl Manifest {
         let manifest =
             Manifest { path: path.to_path_buf(), suites: raw.suite, keys: raw.keys, features: raw.features };
         if raw.version != 1 {
-            return Err(manifest.fail(format!("version = {} is not known; expected version = 1", raw.version)));
+            return Err(
+                manifest.fail(format!("version = {} is not known; expected version = 1", raw.version))
+            );
         }
         manifest.check()?;
         Ok(manifest)
@@ -127,7 +129,13 @@ impl Manifest {
     pub fn meaning(&self) -> String {
         let mut text = String::from("stayput packages 1\n");
         for suite in &self.suites {
-            text += &format!("suite {} {:?} {} {}\n", suite.name, suite.archive, suite.keys.join(","), suite.expires);
+            text += &format!(
+                "suite {} {:?} {} {}\n",
+                suite.name,
+                suite.archive,
+                suite.keys.join(","),
+                suite.expires
+            );
         }
         for (name, key) in &self.keys {
             text += &format!("key {name} {} {}\n", key.file, key.fingerprint);
@@ -160,13 +168,18 @@ impl Manifest {
         }
         for suite in &self.suites {
             if !is_suite_name(&suite.name) {
-                return Err(self.fail(format!("suite '{}': expected a name like 'trixie-security'", suite.name)));
+                return Err(
+                    self.fail(format!("suite '{}': expected a name like 'trixie-security'", suite.name))
+                );
             }
             if suite.keys.is_empty() {
                 return Err(self.fail(format!("suite '{}' names no key that may sign it", suite.name)));
             }
             if let Some(key) = suite.keys.iter().find(|key| !self.keys.contains_key(*key)) {
-                return Err(self.fail(format!("suite '{}' names the key '{key}', and [keys] has none so named", suite.name)));
+                return Err(self.fail(format!(
+                    "suite '{}' names the key '{key}', and [keys] has none so named",
+                    suite.name
+                )));
             }
         }
         for (name, key) in &self.keys {
@@ -186,7 +199,8 @@ impl Manifest {
 
     fn check_feature(&self, name: &str, feature: &Feature) -> Result<()> {
         let fail = |message: String| Err(self.fail(format!("feature '{name}': {message}")));
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        {
             return fail("expected a name of lower-case letters, digits and dashes".into());
         }
         if !is_real_architecture(&feature.architecture) {
@@ -207,7 +221,9 @@ impl Manifest {
             for (package, why) in entries {
                 let (bare, architecture) = split_name(package);
                 if !is_package_name(bare) || !architecture.is_none_or(is_real_architecture) {
-                    return fail(format!("{table}: '{package}' is no package name (expected name or name:architecture)"));
+                    return fail(format!(
+                        "{table}: '{package}' is no package name (expected name or name:architecture)"
+                    ));
                 }
                 if why.trim().is_empty() {
                     return fail(format!("{table}: '{package}' has no reason; say why"));
@@ -315,8 +331,13 @@ perl = "no scripts"
         assert_eq!(good, meaning("PID 1", "the first process"));
         assert_eq!(good, meaning("[features.base.omit]", "# why\n[features.base.omit]"));
         for (from, to) in [
-            ("systemd", "systemd-resolved"), ("perl", "perl-base"), ("\"arm64\"", "\"amd64\""), ("false", "true"),
-            ("01234567\"", "01234568\""), ("\"trixie\"", "\"trixie-updates\""), ("features.base", "features.core"),
+            ("systemd", "systemd-resolved"),
+            ("perl", "perl-base"),
+            ("\"arm64\"", "\"amd64\""),
+            ("false", "true"),
+            ("01234567\"", "01234568\""),
+            ("\"trixie\"", "\"trixie-updates\""),
+            ("features.base", "features.core"),
             ("why = \"the system\"", "why = \"the system\"\nsuites = [\"trixie\"]"),
         ] {
             assert_ne!(good, meaning(from, to), "{to}");
@@ -358,7 +379,9 @@ perl = "no scripts"
             ("architecture = \"arm64\"", "architecture = ", 12),
         ] {
             match parse(&GOOD.replace(from, to)).unwrap_err() {
-                Error::Text { line: found, column, .. } => assert_eq!((found, column > 0), (line, true), "{to}"),
+                Error::Text { line: found, column, .. } => {
+                    assert_eq!((found, column > 0), (line, true), "{to}")
+                }
                 other => panic!("{other}"),
             }
         }

@@ -165,7 +165,8 @@ fn parse_all(addresses: &[String]) -> Result<Vec<Base>> {
 impl Base {
     /// Reads an address as a person writes it.
     pub(crate) fn parse(address: &str) -> Result<Base> {
-        let bad = |reason: &str| Error::BadMirror { address: without_secret(address), reason: reason.to_string() };
+        let bad =
+            |reason: &str| Error::BadMirror { address: without_secret(address), reason: reason.to_string() };
         let trimmed = address.trim().trim_end_matches('/');
         if trimmed.is_empty() {
             return Err(bad("it is empty"));
@@ -175,7 +176,7 @@ impl Base {
             if trimmed.contains(char::is_whitespace) || trimmed.contains(['?', '#']) {
                 return Err(bad("white space, '?' or '#' has no place in it"));
             }
-            if trimmed.splitn(4, '/').nth(2).is_none_or(str::is_empty) {
+            if trimmed.split('/').nth(2).is_none_or(str::is_empty) {
                 return Err(bad("it names no host"));
             }
             return Ok(Base::Web(trimmed.to_string()));
@@ -185,7 +186,9 @@ impl Base {
                 let rest = &trimmed["file:".len()..];
                 let path = rest.strip_prefix("//").unwrap_or(rest);
                 if !path.starts_with('/') {
-                    return Err(bad("a file: address needs an absolute path, as in file:///srv/mirror/debian"));
+                    return Err(bad(
+                        "a file: address needs an absolute path, as in file:///srv/mirror/debian",
+                    ));
                 }
                 PathBuf::from(path)
             }
@@ -279,12 +282,23 @@ mod tests {
         let main = main.to_str().unwrap();
         assert_eq!(security_of(main), [format!("{main}/x")]);
         std::fs::create_dir(folder.path().join("debian-security")).unwrap();
-        assert_eq!(security_of(&format!("file://{main}")), [format!("{main}-security/x"), format!("{main}/x")]);
+        assert_eq!(
+            security_of(&format!("file://{main}")),
+            [format!("{main}-security/x"), format!("{main}/x")]
+        );
     }
 
     #[test]
     fn what_is_no_address_is_refused_with_the_forms_that_are() {
-        for bad in ["", "  ", "http://", "ftp://m.example/debian", "file:relative", "http://m.example/a b", "/no/such/place"] {
+        for bad in [
+            "",
+            "  ",
+            "http://",
+            "ftp://m.example/debian",
+            "file:relative",
+            "http://m.example/a b",
+            "/no/such/place",
+        ] {
             let error = Base::parse(bad).unwrap_err();
             assert!(matches!(error, Error::BadMirror { .. }), "{bad}");
             assert!(error.to_string().contains("file:///"), "{error}");

@@ -45,8 +45,9 @@ pub(crate) fn fetch<'m>(
     for base in mirror.bases(suite.archive) {
         let path = format!("dists/{}/InRelease", suite.name);
         let origin = base.shown(&path);
-        let release =
-            mirror.read(base, &path, RELEASE_LIMIT).and_then(|bytes| check(&bytes, suite, &keys, &origin, now));
+        let release = mirror
+            .read(base, &path, RELEASE_LIMIT)
+            .and_then(|bytes| check(&bytes, suite, &keys, &origin, now));
         match release {
             Ok(release) => return Ok((release, base)),
             Err(error) => {
@@ -62,7 +63,8 @@ pub(crate) fn fetch<'m>(
 pub(crate) fn check(bytes: &[u8], suite: &Suite, keys: &[Key], origin: &str, now: u64) -> Result<Release> {
     let signed = verify_clearsigned(bytes, keys, origin, now)?;
     let bad = |reason: String| Error::Release { origin: origin.to_string(), reason };
-    let expired = |reason: String| Error::Expired { origin: origin.to_string(), reason, now: date::format(now) };
+    let expired =
+        |reason: String| Error::Expired { origin: origin.to_string(), reason, now: date::format(now) };
     let mut all = paragraphs(&signed.text);
     let fields = all
         .next()
@@ -113,7 +115,8 @@ fn read_sums(text: &str) -> Result<BTreeMap<String, (String, u64)>, String> {
     let mut sums = BTreeMap::new();
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let mut words = line.split_ascii_whitespace();
-        let (Some(sum), Some(size), Some(path), None) = (words.next(), words.next(), words.next(), words.next())
+        let (Some(sum), Some(size), Some(path), None) =
+            (words.next(), words.next(), words.next(), words.next())
         else {
             return Err(format!("the SHA256 list has the line '{}'", line.trim()));
         };
@@ -159,17 +162,25 @@ impl Release {
         compare(&packed, sum, *size, &name, &place)?;
         let (plain_sum, plain_size) = self.file(&plain_name)?;
         if *plain_size > INDEX_LIMIT {
-            let reason = format!("it lists {plain_name} with {plain_size} bytes, which is too large to be true");
+            let reason =
+                format!("it lists {plain_name} with {plain_size} bytes, which is too large to be true");
             return Err(Error::Release { origin: self.origin.clone(), reason });
         }
         let mut plain = Vec::with_capacity(*plain_size as usize);
         liblzma::read::XzDecoder::new_multi_decoder(packed.as_slice())
             .take(plain_size + 1)
             .read_to_end(&mut plain)
-            .map_err(|error| Error::Index { origin: place.clone(), line: 0, reason: format!("broken xz: {error}") })?;
+            .map_err(|error| Error::Index {
+                origin: place.clone(),
+                line: 0,
+                reason: format!("broken xz: {error}"),
+            })?;
         compare(&plain, plain_sum, *plain_size, &plain_name, &place)?;
-        String::from_utf8(plain)
-            .map_err(|_| Error::Index { origin: place, line: 0, reason: "it is not UTF-8".into() })
+        String::from_utf8(plain).map_err(|_| Error::Index {
+            origin: place,
+            line: 0,
+            reason: "it is not UTF-8".into(),
+        })
     }
 
     fn file(&self, name: &str) -> Result<&(String, u64)> {

@@ -59,9 +59,9 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn offer(&self, architecture: &str) -> Result<&Offer<'a>> {
-        self.offers
-            .get(architecture)
-            .ok_or_else(|| self.fail(format!("there is no package index for the architecture '{architecture}'")))
+        self.offers.get(architecture).ok_or_else(|| {
+            self.fail(format!("there is no package index for the architecture '{architecture}'"))
+        })
     }
 
     /// All roots are chosen before the first dependency is looked at, so that alternatives meet them.
@@ -105,7 +105,9 @@ impl<'a> Walk<'a, '_> {
                 by.name, package.name, package.version
             )));
         }
-        if let Some(instead) = group.0.iter().find(|relation| self.feature.prefer.contains_key(&relation.name)) {
+        if let Some(instead) =
+            group.0.iter().find(|relation| self.feature.prefer.contains_key(&relation.name))
+        {
             return self.take_preferred(&instead.name, group, by, context);
         }
         for relation in &group.0 {
@@ -156,7 +158,8 @@ impl<'a> Walk<'a, '_> {
                 && (of == context
                     || relation.architecture.as_deref() == Some(of)
                     || package.multi_arch == MultiArch::Foreign
-                    || (package.multi_arch == MultiArch::Allowed && relation.architecture.as_deref() == Some("any")))
+                    || (package.multi_arch == MultiArch::Allowed
+                        && relation.architecture.as_deref() == Some("any")))
         })
     }
 
@@ -194,7 +197,10 @@ impl<'a> Walk<'a, '_> {
 
     fn omits(&self, name: &str, context: &str) -> Option<String> {
         let qualified = format!("{name}:{context}");
-        [qualified.as_str(), name].into_iter().find(|key| self.feature.omit.contains_key(*key)).map(str::to_string)
+        [qualified.as_str(), name]
+            .into_iter()
+            .find(|key| self.feature.omit.contains_key(*key))
+            .map(str::to_string)
     }
 
     /// A listed name that plays no part is a mistake or out of date.

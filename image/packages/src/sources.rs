@@ -15,8 +15,22 @@ pub struct Found {
 
 /// Names that Debian's suites have had or will have; other distributions and third parties use others.
 const CODENAMES: [&str; 16] = [
-    "buster", "bullseye", "bookworm", "trixie", "forky", "duke", "sid", "rc-buggy", "oldoldstable", "oldstable",
-    "stable", "testing", "unstable", "experimental", "buzz", "stretch",
+    "buster",
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "rc-buggy",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+    "experimental",
+    "buzz",
+    "stretch",
 ];
 
 /// Reads `etc/apt/sources.list` and `etc/apt/sources.list.d` below a root directory ("/" but in tests).
@@ -123,13 +137,18 @@ fn one_line(text: &str) -> Vec<Entry> {
     text.lines()
         .filter_map(|line| {
             let line = line.trim_start_matches('\u{feff}').split('#').next().unwrap_or("").trim();
-            let rest = line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t', '[']))?.trim_start();
+            let rest =
+                line.strip_prefix("deb").filter(|rest| rest.starts_with([' ', '\t', '[']))?.trim_start();
             let rest = match rest.strip_prefix('[') {
                 Some(options) => options.split_once(']')?.1,
                 None => rest,
             };
             let mut words = rest.split_ascii_whitespace().map(str::to_string);
-            Some(Entry { addresses: vec![words.next()?], suites: vec![words.next()?], components: words.collect() })
+            Some(Entry {
+                addresses: vec![words.next()?],
+                suites: vec![words.next()?],
+                components: words.collect(),
+            })
         })
         .collect()
 }
@@ -143,7 +162,9 @@ fn deb822(text: &str) -> Vec<Entry> {
     paragraphs(text)
         .map_while(Result::ok)
         .filter(|paragraph| words(paragraph.get("Types")).iter().any(|kind| kind == "deb"))
-        .filter(|paragraph| !matches!(paragraph.get("Enabled"), Some("no" | "false" | "0" | "off" | "without" | "disable")))
+        .filter(|paragraph| {
+            !matches!(paragraph.get("Enabled"), Some("no" | "false" | "0" | "off" | "without" | "disable"))
+        })
         .map(|paragraph| Entry {
             addresses: words(paragraph.get("URIs")),
             suites: words(paragraph.get("Suites")),
@@ -185,8 +206,14 @@ mod tests {
                  Types: deb-src\nURIs: http://src.example/debian\nSuites: trixie\nComponents: main\n",
             ),
         ]);
-        assert_eq!(found.main, ["http://a.example/debian", "http://b.example/debian", "http://c.example/debian"]);
-        assert_eq!(found.security, ["http://sec.example/debian-security", "http://b.example/debian-security"]);
+        assert_eq!(
+            found.main,
+            ["http://a.example/debian", "http://b.example/debian", "http://c.example/debian"]
+        );
+        assert_eq!(
+            found.security,
+            ["http://sec.example/debian-security", "http://b.example/debian-security"]
+        );
     }
 
     #[test]
@@ -203,7 +230,10 @@ mod tests {
                  deb cdrom:[Debian]/ trixie main\n\
                  debris http://x.example/debian trixie main\n",
             ),
-            ("apt/sources.list.d/node.sources", "Types: deb\nURIs: https://n.example\nSuites: nodistro\nComponents: main\n"),
+            (
+                "apt/sources.list.d/node.sources",
+                "Types: deb\nURIs: https://n.example\nSuites: nodistro\nComponents: main\n",
+            ),
             ("apt/sources.list.d/old.list.save", "deb http://old.example/debian trixie main\n"),
         ]);
         assert_eq!(found, Found::default());
@@ -212,8 +242,14 @@ mod tests {
     #[test]
     fn a_file_of_mirrors_is_opened() {
         let found = read_files(&[
-            ("apt/sources.list.d/x.sources", "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: trixie\nComponents: main\n"),
-            ("apt/mirrors/debian.list", "# ours\nhttps://m.example/debian/ priority:1\n\nhttps://n.example/debian\n"),
+            (
+                "apt/sources.list.d/x.sources",
+                "Types: deb\nURIs: mirror+file:///etc/apt/mirrors/debian.list\nSuites: trixie\nComponents: main\n",
+            ),
+            (
+                "apt/mirrors/debian.list",
+                "# ours\nhttps://m.example/debian/ priority:1\n\nhttps://n.example/debian\n",
+            ),
         ]);
         assert_eq!(found.main, ["https://m.example/debian", "https://n.example/debian"]);
     }
@@ -221,9 +257,15 @@ mod tests {
     #[test]
     fn a_broken_file_does_not_hide_the_good_ones() {
         let found = read_files(&[
-            ("apt/sources.list", "deb\ndeb [unclosed http://x.example trixie main\ndeb http://y.example\n\u{0}\u{1}\n"),
+            (
+                "apt/sources.list",
+                "deb\ndeb [unclosed http://x.example trixie main\ndeb http://y.example\n\u{0}\u{1}\n",
+            ),
             ("apt/sources.list.d/a.sources", "nonsense\n"),
-            ("apt/sources.list.d/b.sources", "\u{feff}Types: deb\r\nURIs: http://b.example/debian\r\nSuites: trixie\r\nComponents: main\r\n"),
+            (
+                "apt/sources.list.d/b.sources",
+                "\u{feff}Types: deb\r\nURIs: http://b.example/debian\r\nSuites: trixie\r\nComponents: main\r\n",
+            ),
         ]);
         assert_eq!(found.main, ["http://b.example/debian"]);
     }

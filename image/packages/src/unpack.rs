@@ -47,7 +47,8 @@ impl Folders {
             EntryKind::File(content) => {
                 let folder = self.enter(parent)?;
                 remove(folder, name)?;
-                let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let flags =
+                    OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
                 let mode = Mode::from_raw_mode(entry.mode & 0o755 | 0o600);
                 let mut file = File::from(rustix::fs::openat(folder, name, flags, mode)?);
                 file.write_all(content)?;
@@ -83,11 +84,13 @@ impl Folders {
                     Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                     Err(error) => return Err(error.into()),
                 }
-                at = rustix::fs::openat(&at, part, directory_flags(), Mode::empty()).map_err(|error| match error {
-                    rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => {
-                        io::Error::other(format!("'{part}' on the way is a link or a file, not a directory"))
+                at = rustix::fs::openat(&at, part, directory_flags(), Mode::empty()).map_err(|error| {
+                    match error {
+                        rustix::io::Errno::LOOP | rustix::io::Errno::NOTDIR => io::Error::other(format!(
+                            "'{part}' on the way is a link or a file, not a directory"
+                        )),
+                        other => other.into(),
                     }
-                    other => other.into(),
                 })?;
             }
             self.open.insert(path.to_string(), at);

@@ -154,8 +154,29 @@ mod tests {
     fn versions_are_ordered_as_dpkg_orders_them() {
         // Each line is smaller than the next one (checked with `dpkg --compare-versions`).
         let rising = [
-            "0~~", "0~~a", "0~", "0", "0a", "0+", "1.0~rc1-1", "1.0-1~deb13u1", "1.0-1", "1.0-1+b1", "1.0-1+deb13u1",
-            "1.0-1.1", "1.0-2", "1.0-10", "1.0a-1", "1.0+dfsg-1", "1.0.0-1", "1.1", "1.10", "9", "10", "1:0", "2:0~",
+            "0~~",
+            "0~~a",
+            "0~",
+            "0",
+            "0a",
+            "0+",
+            "1.0~rc1-1",
+            "1.0-1~deb13u1",
+            "1.0-1",
+            "1.0-1+b1",
+            "1.0-1+deb13u1",
+            "1.0-1.1",
+            "1.0-2",
+            "1.0-10",
+            "1.0a-1",
+            "1.0+dfsg-1",
+            "1.0.0-1",
+            "1.1",
+            "1.10",
+            "9",
+            "10",
+            "1:0",
+            "2:0~",
         ];
         for pair in rising.windows(2) {
             assert!(version(pair[0]) < version(pair[1]), "{} < {}", pair[0], pair[1]);

@@ -53,7 +53,13 @@ fn write_image(
     slot: &Slot,
 ) -> anyhow::Result<Vec<image::Part>> {
     let failed = || format!("could not write {}", partial.display());
-    let mut file = File::create(partial).with_context(failed)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(partial)
+        .with_context(failed)?;
     let mut root = File::open(squashed).with_context(|| format!("could not open {}", squashed.display()))?;
     let boot: Vec<_> = slot.files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
     let loader = [fat::File { name: "boot.scr", bytes: &slot.boot_script }];
@@ -64,7 +70,10 @@ fn write_image(
         boot: &boot,
         root: &mut root,
     };
-    image::write(&mut file, &job.layout, content).with_context(failed)
+    let parts = image::write(&mut file, &job.layout, content).with_context(failed)?;
+    // What was written is read back and checked against the table, as a board would see it.
+    image::inspect(&mut file, &job.layout, spl.is_some())?;
+    Ok(parts)
 }
 
 /// Every region of the card in the order of its bytes.

@@ -56,13 +56,16 @@ impl TestKey {
     }
 
     pub fn sign_as(&self, text: &str, hash: HashAlgorithm, made: u64) -> String {
-        let mut config = SignatureConfig::from_key(rand::thread_rng(), &self.0.primary_key, SignatureType::Text).unwrap();
+        let mut config =
+            SignatureConfig::from_key(rand::thread_rng(), &self.0.primary_key, SignatureType::Text).unwrap();
         config.hash_alg = hash;
         config.hashed_subpackets = vec![
-            Subpacket::regular(SubpacketData::SignatureCreationTime(Timestamp::from_secs(made as u32))).unwrap(),
+            Subpacket::regular(SubpacketData::SignatureCreationTime(Timestamp::from_secs(made as u32)))
+                .unwrap(),
             Subpacket::regular(SubpacketData::IssuerFingerprint(self.0.fingerprint())).unwrap(),
         ];
-        let message = CleartextSignedMessage::new(text, config, &self.0.primary_key, &Password::empty()).unwrap();
+        let message =
+            CleartextSignedMessage::new(text, config, &self.0.primary_key, &Password::empty()).unwrap();
         message.to_armored_string(ArmorOptions::default()).unwrap()
     }
 }
@@ -143,7 +146,10 @@ impl TestArchive {
             let text = self.release_text(suite);
             write(&root.join(format!("dists/{suite}/InRelease")), self.key.sign(&text).as_bytes());
         }
-        write(&self.folder.path().join("tree/keys/test.asc"), self.key.public().to_armored_string(ArmorOptions::default()).unwrap().as_bytes());
+        write(
+            &self.folder.path().join("tree/keys/test.asc"),
+            self.key.public().to_armored_string(ArmorOptions::default()).unwrap().as_bytes(),
+        );
     }
 
     /// The unsigned release file of a suite; its indexes are written on the way.
@@ -302,7 +308,9 @@ pub fn deb(compression: &str, entries: &[Raw]) -> Vec<u8> {
 /// A .deb with these bytes as its data member.
 pub fn deb_of(member: &str, data: &[u8]) -> Vec<u8> {
     let mut builder = ar::Builder::new(Vec::new());
-    for (name, bytes) in [("debian-binary", b"2.0\n".as_slice()), ("control.tar.xz", b"not read"), (member, data)] {
+    for (name, bytes) in
+        [("debian-binary", b"2.0\n".as_slice()), ("control.tar.xz", b"not read"), (member, data)]
+    {
         let mut header = ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64);
         header.set_mode(0o100644);
         builder.append(&header, bytes).unwrap();

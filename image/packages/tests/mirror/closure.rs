@@ -29,7 +29,10 @@ fn depends_and_pre_depends_are_followed_in_circles_too() {
         package("zz", "1", ""),
         package("ee", "1", "Essential: yes\n"),
     ];
-    assert_eq!(closure(&packages, &roots(&["aa"])).unwrap(), ["aa:arm64=1", "bb:arm64=1", "cc:arm64=1", "dd:arm64=1"]);
+    assert_eq!(
+        closure(&packages, &roots(&["aa"])).unwrap(),
+        ["aa:arm64=1", "bb:arm64=1", "cc:arm64=1", "dd:arm64=1"]
+    );
 }
 
 #[test]
@@ -40,14 +43,24 @@ fn a_bound_takes_an_older_version_where_the_newest_does_not_fit() {
 
 #[test]
 fn two_bounds_that_no_version_meets_are_told() {
-    let packages = [depends("aa", "bb (<< 2)"), depends("cc", "bb (>= 2)"), package("bb", "1", ""), package("bb", "2", "")];
+    let packages = [
+        depends("aa", "bb (<< 2)"),
+        depends("cc", "bb (>= 2)"),
+        package("bb", "1", ""),
+        package("bb", "2", ""),
+    ];
     let error = refusal(&packages, &roots(&["aa", "cc"]));
     assert!(error.contains("'cc' needs 'bb (>= 2)', but 'bb 1' was chosen"), "{error}");
 }
 
 #[test]
 fn an_omitted_name_ends_the_walk_there() {
-    let packages = [depends("aa", "debconf (>= 0.5) | debconf-2.0, bb"), package("bb", "1", ""), depends("debconf", "perl"), package("perl", "1", "")];
+    let packages = [
+        depends("aa", "debconf (>= 0.5) | debconf-2.0, bb"),
+        package("bb", "1", ""),
+        depends("debconf", "perl"),
+        package("perl", "1", ""),
+    ];
     let base = roots(&["aa"]) + "[features.base.omit]\ndebconf = \"no questions\"\n";
     assert_eq!(closure(&packages, &base).unwrap(), ["aa:arm64=1", "bb:arm64=1"]);
 }
@@ -67,7 +80,11 @@ fn an_omitted_provider_omits_what_it_provides() {
 
 #[test]
 fn an_alternative_that_is_there_anyhow_is_taken() {
-    let packages = [depends("aa", "adduser | sysusers"), package("adduser", "1", ""), package("systemd", "1", "Provides: sysusers\n")];
+    let packages = [
+        depends("aa", "adduser | sysusers"),
+        package("adduser", "1", ""),
+        package("systemd", "1", "Provides: sysusers\n"),
+    ];
     assert_eq!(closure(&packages, &roots(&["aa", "systemd"])).unwrap(), ["aa:arm64=1", "systemd:arm64=1"]);
 }
 
@@ -79,7 +96,11 @@ fn the_first_alternative_that_exists_is_taken() {
 
 #[test]
 fn a_preferred_alternative_or_provider_is_taken() {
-    let packages = [depends("aa", "bus | any-bus"), package("bus", "1", ""), package("broker", "1", "Provides: any-bus\n")];
+    let packages = [
+        depends("aa", "bus | any-bus"),
+        package("bus", "1", ""),
+        package("broker", "1", "Provides: any-bus\n"),
+    ];
     let base = roots(&["aa"]) + "[features.base.prefer]\nbus = \"broker\"\n";
     assert_eq!(closure(&packages, &base).unwrap(), ["aa:arm64=1", "broker:arm64=1"]);
     let stray = roots(&["aa"]) + "[features.base.prefer]\nbus = \"aa\"\n";
@@ -90,7 +111,11 @@ fn a_preferred_alternative_or_provider_is_taken() {
 
 #[test]
 fn several_providers_of_a_name_ask_for_a_decision() {
-    let packages = [depends("aa", "awk"), package("mawk", "1", "Provides: awk\n"), package("gawk", "1", "Provides: awk\n")];
+    let packages = [
+        depends("aa", "awk"),
+        package("mawk", "1", "Provides: awk\n"),
+        package("gawk", "1", "Provides: awk\n"),
+    ];
     let error = refusal(&packages, &roots(&["aa"]));
     assert!(error.contains("gawk, mawk") && error.contains("prefer"), "{error}");
 }
@@ -107,7 +132,11 @@ fn the_provider_of_higher_priority_is_what_debian_means() {
 
 #[test]
 fn an_unversioned_provides_meets_no_versioned_dependency() {
-    let packages = [depends("aa", "lib (>= 2)"), package("bb", "9", "Provides: lib\n"), package("cc", "1", "Provides: lib (= 2.1)\n")];
+    let packages = [
+        depends("aa", "lib (>= 2)"),
+        package("bb", "9", "Provides: lib\n"),
+        package("cc", "1", "Provides: lib (= 2.1)\n"),
+    ];
     assert_eq!(closure(&packages, &roots(&["aa"])).unwrap(), ["aa:arm64=1", "cc:arm64=1"]);
 }
 
@@ -122,7 +151,8 @@ fn a_dependency_that_nothing_meets_is_told_with_its_asker() {
 fn packages_that_conflict_are_refused() {
     let packages = [package("aa", "1", "Conflicts: bb (<< 2)\n"), package("bb", "1", "")];
     assert!(refusal(&packages, &roots(&["aa", "bb"])).contains("'aa 1' conflicts with 'bb 1'"));
-    let fine = [package("aa", "1", "Breaks: bb (<< 1), virtual\nProvides: virtual\n"), package("bb", "1", "")];
+    let fine =
+        [package("aa", "1", "Breaks: bb (<< 1), virtual\nProvides: virtual\n"), package("bb", "1", "")];
     closure(&fine, &roots(&["aa", "bb"])).unwrap();
 }
 
@@ -140,7 +170,8 @@ fn a_feature_may_hold_packages_of_two_architectures() {
 
 #[test]
 fn a_package_for_all_architectures_asks_for_the_one_it_runs_on() {
-    let packages = [depends("script", "lib").of("all"), package("lib", "1", ""), package("lib", "1", "").of("amd64")];
+    let packages =
+        [depends("script", "lib").of("all"), package("lib", "1", ""), package("lib", "1", "").of("amd64")];
     assert_eq!(closure(&packages, &roots(&["script"])).unwrap(), ["lib:arm64=1", "script:all=1"]);
 }
 

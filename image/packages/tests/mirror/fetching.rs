@@ -172,7 +172,10 @@ fn wrong_bytes_are_refused_with_what_came_from_where_and_not_kept() {
     assert_eq!(error.kind(), Kind::Integrity);
     let text = error.to_string();
     let package = &bench.lock.packages[1];
-    assert!(text.contains("bb 1 arm64") && text.contains(&package.sha256) && text.contains(&package.path), "{text}");
+    assert!(
+        text.contains("bb 1 arm64") && text.contains(&package.sha256) && text.contains(&package.path),
+        "{text}"
+    );
     assert!(!bench.cache.place(package).exists());
     let part = bench.cache.place(package).with_extension("part");
     assert!(fs::metadata(part).map_or(0, |metadata| metadata.len()) == 0);
@@ -197,7 +200,9 @@ fn versions_gone_from_the_mirror_are_all_listed_with_the_remedies() {
     let error = bench.fetch().unwrap_err();
     assert_eq!(error.kind(), Kind::Gone);
     let text = error.to_string();
-    for part in ["2 of the locked", "aa 1 arm64", "cc 1 arm64", "stayput lock --update", "--mirror", "hash differs"] {
+    for part in
+        ["2 of the locked", "aa 1 arm64", "cc 1 arm64", "stayput lock --update", "--mirror", "hash differs"]
+    {
         assert!(text.contains(part), "no '{part}' in: {text}");
     }
     assert!(!text.contains("bb 1"), "{text}");
@@ -212,7 +217,10 @@ fn offline_names_everything_that_the_cache_lacks() {
     bench.cache.fetch(&bench.packages()[1..2], &Source::Mirror(bench.server.mirror()), &()).unwrap();
     let error = bench.cache.fetch(&bench.packages(), &Source::Offline, &()).unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("aa 1 arm64") && text.contains("cc 1 arm64") && !text.contains("bb 1 arm64"), "{text}");
+    assert!(
+        text.contains("aa 1 arm64") && text.contains("cc 1 arm64") && !text.contains("bb 1 arm64"),
+        "{text}"
+    );
     assert_eq!(error.kind(), Kind::Network);
 }
 
@@ -223,7 +231,10 @@ fn a_file_that_changed_in_the_cache_is_fetched_again() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[1000] ^= 1;
     fs::write(&path, &bytes).unwrap();
-    assert!(matches!(bench.cache.fetch(&bench.packages(), &Source::Offline, &()), Err(Error::Offline { .. })));
+    assert!(matches!(
+        bench.cache.fetch(&bench.packages(), &Source::Offline, &()),
+        Err(Error::Offline { .. })
+    ));
     fs::write(&path, &bytes).unwrap();
     bench.fetch().unwrap();
     assert_eq!(crate::archive::sha256(&fs::read(&path).unwrap()), bench.lock.packages[0].sha256);

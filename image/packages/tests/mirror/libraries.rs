@@ -34,9 +34,11 @@ fn elf(machine: u16, needed: &[&str], run_path: Option<&str>) -> Vec<u8> {
     }
     file.extend(&strings);
     file.extend(&entries);
-    for (kind, at, size, link, each) in
-        [(0u32, 0, 0, 0u32, 0u64), (3, strings_at, strings.len() as u64, 0, 0), (6, entries_at, entries.len() as u64, 1, 16)]
-    {
+    for (kind, at, size, link, each) in [
+        (0u32, 0, 0, 0u32, 0u64),
+        (3, strings_at, strings.len() as u64, 0, 0),
+        (6, entries_at, entries.len() as u64, 1, 16),
+    ] {
         file.extend(0u32.to_le_bytes());
         file.extend(kind.to_le_bytes());
         for value in [0, 0, at, size] {
@@ -76,7 +78,10 @@ fn a_needed_library_that_no_package_brings_is_told_with_its_users() {
         library("usr/bin/a", elf(ARM64, &["libgone.so.1"], None)),
         library("usr/lib/aarch64-linux-gnu/libc.so.6", elf(ARM64, &[], None)),
     ];
-    assert_eq!(missing(&entries), [("libgone.so.1".to_string(), vec!["usr/bin/a".to_string(), "usr/bin/b".into()])]);
+    assert_eq!(
+        missing(&entries),
+        [("libgone.so.1".to_string(), vec!["usr/bin/a".to_string(), "usr/bin/b".into()])]
+    );
 }
 
 #[test]
@@ -110,7 +115,10 @@ fn a_library_for_another_machine_does_not_count() {
         library("usr/lib/libx.so", elf(AMD64, &[], None)),
     ];
     assert_eq!(missing(&entries).len(), 1);
-    let text = [library("usr/bin/a", elf(ARM64, &["libx.so"], None)), library("usr/lib/libx.so", b"INPUT(y)".to_vec())];
+    let text = [
+        library("usr/bin/a", elf(ARM64, &["libx.so"], None)),
+        library("usr/lib/libx.so", b"INPUT(y)".to_vec()),
+    ];
     assert_eq!(missing(&text).len(), 1);
 }
 

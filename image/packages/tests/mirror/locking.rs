@@ -9,20 +9,26 @@ use crate::server::{Fault, Server};
 
 #[test]
 fn a_lock_comes_back_from_its_file_as_it_was_written() {
-    let archive = TestArchive::with(&[package("one", "1:2.0-1", "Depends: two\n"), package("two", "3", "").of("all")]);
+    let archive =
+        TestArchive::with(&[package("one", "1:2.0-1", "Depends: two\n"), package("two", "3", "").of("all")]);
     let made = archive.lock_of(&["one"]);
     let path = archive.folder.path().join("tree/packages.lock");
     made.save(&path).unwrap();
     let read = Lock::load(&path).unwrap();
     assert_eq!(read, made);
     assert_eq!(read.to_text(), fs::read_to_string(&path).unwrap());
-    let names: Vec<String> = read.feature("base").unwrap().iter().map(|package| package.to_string()).collect();
+    let names: Vec<String> =
+        read.feature("base").unwrap().iter().map(|package| package.to_string()).collect();
     assert_eq!(names, ["one 1:2.0-1 arm64", "two 3 all"]);
 }
 
 #[test]
 fn the_same_mirror_gives_the_same_lock() {
-    let archive = TestArchive::with(&[package("one", "1", "Depends: two, three\n"), package("two", "1", ""), package("three", "1", "")]);
+    let archive = TestArchive::with(&[
+        package("one", "1", "Depends: two, three\n"),
+        package("two", "1", ""),
+        package("three", "1", ""),
+    ]);
     assert_eq!(archive.lock_of(&["one"]).to_text(), archive.lock_of(&["one"]).to_text());
 }
 
@@ -33,7 +39,10 @@ fn the_newest_version_of_all_suites_is_locked_and_its_archive_named() {
     archive.publish();
     let lock = archive.lock_of(&["one", "two"]);
     let locked: Vec<_> = lock.packages.iter().map(|p| (p.to_string(), format!("{:?}", p.archive))).collect();
-    assert_eq!(locked, [("one 1.10-1 arm64".into(), "Security".into()), ("two 2 arm64".into(), "Main".to_string())]);
+    assert_eq!(
+        locked,
+        [("one 1.10-1 arm64".into(), "Security".into()), ("two 2 arm64".into(), "Main".to_string())]
+    );
 }
 
 #[test]
@@ -50,7 +59,10 @@ fn a_lock_is_stale_once_the_package_list_means_something_else() {
     let archive = TestArchive::with(&[package("one", "1", ""), package("two", "1", "")]);
     let lock = archive.lock_of(&["one"]);
     lock.check_current(&archive.manifest(&roots(&["one"]))).unwrap();
-    lock.check_current(&archive.manifest("[features.base.packages]\none = \"another reason\"\n# a comment\n")).unwrap();
+    lock.check_current(
+        &archive.manifest("[features.base.packages]\none = \"another reason\"\n# a comment\n"),
+    )
+    .unwrap();
     let error = lock.check_current(&archive.manifest(&roots(&["one", "two"]))).unwrap_err();
     assert_eq!(error.kind(), Kind::Usage);
     assert!(error.to_string().contains("stayput lock"), "{error}");
@@ -59,7 +71,10 @@ fn a_lock_is_stale_once_the_package_list_means_something_else() {
 #[test]
 fn a_missing_lock_names_the_command_that_makes_it() {
     let error = Lock::load(std::path::Path::new("/nowhere/packages.lock")).unwrap_err();
-    assert!(matches!(error, Error::NoLock { .. }) && error.to_string().contains("run: stayput lock"), "{error}");
+    assert!(
+        matches!(error, Error::NoLock { .. }) && error.to_string().contains("run: stayput lock"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -101,7 +116,10 @@ fn a_lock_edited_into_nonsense_is_refused_by_what_is_wrong() {
 fn an_index_that_does_not_fit_its_release_file_is_refused_and_named() {
     let archive = TestArchive::with(&[package("one", "1", "")]);
     let main = archive.main().join("dists/trixie/main/binary-arm64");
-    for path in [main.join("Packages.xz"), fs::read_dir(main.join("by-hash/SHA256")).unwrap().next().unwrap().unwrap().path()] {
+    for path in [
+        main.join("Packages.xz"),
+        fs::read_dir(main.join("by-hash/SHA256")).unwrap().next().unwrap().unwrap().path(),
+    ] {
         let length = fs::metadata(&path).unwrap().len() as usize;
         write(&path, &vec![7; length]);
     }
@@ -121,7 +139,10 @@ fn an_index_that_unpacks_to_more_than_promised_is_refused() {
         *line = format!(" {} {} {name}", crate::archive::sha256(&bomb), bomb.len());
     }
     write(&archive.main().join("dists/trixie").join(name), &bomb);
-    write(&archive.main().join("dists/trixie/InRelease"), archive.key.sign(&(lines.join("\n") + "\n")).as_bytes());
+    write(
+        &archive.main().join("dists/trixie/InRelease"),
+        archive.key.sign(&(lines.join("\n") + "\n")).as_bytes(),
+    );
     let error = archive.lock(&roots(&["one"])).unwrap_err();
     assert!(matches!(error, Error::WrongHash { .. }), "{error}");
 }
@@ -205,7 +226,8 @@ fn an_update_tells_the_security_upgrade() {
     let old = archive.lock_of(&["one"]);
     archive.packages.insert("trixie-security", vec![package("one", "1+deb13u1", "")]);
     archive.publish();
-    let told: Vec<String> = change::changes(&old, &archive.lock_of(&["one"])).iter().map(|c| c.to_string()).collect();
+    let told: Vec<String> =
+        change::changes(&old, &archive.lock_of(&["one"])).iter().map(|c| c.to_string()).collect();
     assert_eq!(told, ["upgraded    one arm64 1 -> 1+deb13u1  [security]"]);
 }
 

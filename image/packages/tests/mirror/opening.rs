@@ -2,8 +2,8 @@
 
 use stayput_packages::deb::{self, Entry, EntryKind};
 use stayput_packages::{Error, Kind};
-use tempfile::TempDir;
 use tar::EntryType as T;
+use tempfile::TempDir;
 
 use crate::archive::{Raw, deb as make, deb_of, entry, file, pack, tar_of, write};
 
@@ -127,7 +127,9 @@ fn a_hard_link_must_name_a_file_before_it() {
 
 #[test]
 fn devices_pipes_and_unknown_kinds_are_refused_by_name() {
-    for (kind, told) in [(T::Char, "device"), (T::Block, "device"), (T::Fifo, "pipe"), (T::new(b'Z'), "unknown kind")] {
+    for (kind, told) in
+        [(T::Char, "device"), (T::Block, "device"), (T::Fifo, "pipe"), (T::new(b'Z'), "unknown kind")]
+    {
         let text = refusal(&make(".xz", &[entry("./dev/x", kind, "")]));
         assert!(text.contains(told) && text.contains("dev/x"), "{text}");
     }

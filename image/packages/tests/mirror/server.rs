@@ -107,7 +107,8 @@ fn answer(
         Some(Fault::TooMany) => body.extend_from_slice(&[0; 100]),
         _ => {}
     }
-    if let Some(from) = range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
+    if let Some(from) =
+        range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
     {
         if !matches!(fault, Some(Fault::NoRange)) {
             start = from;

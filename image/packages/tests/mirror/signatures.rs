@@ -103,7 +103,8 @@ fn a_signature_from_the_future_is_refused() {
 #[test]
 fn a_signature_older_than_its_key_is_refused() {
     let archive = archive();
-    let signed = archive.key.sign_as(&archive.release_text("trixie"), HashAlgorithm::Sha256, NOW - 10 * 86_400);
+    let signed =
+        archive.key.sign_as(&archive.release_text("trixie"), HashAlgorithm::Sha256, NOW - 10 * 86_400);
     write(&in_release(&archive, "trixie"), signed.as_bytes());
     assert!(matches!(refusal(&archive), Error::Signature { .. }));
 }
@@ -125,7 +126,9 @@ fn an_expired_release_file_is_refused_with_the_clock_that_was_used() {
     archive.publish();
     let error = refusal(&archive);
     assert_eq!(error.kind(), Kind::Integrity);
-    assert!(error.to_string().contains(&date::format(NOW - 1)) && error.to_string().contains(&date::format(NOW)));
+    assert!(
+        error.to_string().contains(&date::format(NOW - 1)) && error.to_string().contains(&date::format(NOW))
+    );
 }
 
 #[test]
@@ -150,7 +153,8 @@ fn a_release_file_without_sums_or_date_is_refused() {
     let archive = archive();
     let whole = archive.release_text("trixie");
     let no_sums = whole.split("SHA256:").next().unwrap().to_string();
-    let no_date = whole.lines().filter(|line| !line.starts_with("Date")).map(|line| format!("{line}\n")).collect();
+    let no_date =
+        whole.lines().filter(|line| !line.starts_with("Date")).map(|line| format!("{line}\n")).collect();
     let bad_sum = whole.replacen("SHA256:\n ", "SHA256:\n zz", 1);
     for (text, told) in [(no_sums, "SHA256"), (no_date, "Date"), (bad_sum, "SHA256 list")] {
         write(&in_release(&archive, "trixie"), archive.key.sign(&text).as_bytes());

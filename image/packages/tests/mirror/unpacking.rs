@@ -42,7 +42,10 @@ fn files_links_and_modes_arrive() {
         ])
         .unwrap();
     assert_eq!(fs::read(bench.path("usr/bin/link")).unwrap(), b"bytes");
-    assert_eq!(fs::metadata(bench.path("usr/bin/same")).unwrap().ino(), fs::metadata(bench.path("usr/bin/tool")).unwrap().ino());
+    assert_eq!(
+        fs::metadata(bench.path("usr/bin/same")).unwrap().ino(),
+        fs::metadata(bench.path("usr/bin/tool")).unwrap().ino()
+    );
     // Executable, but not setuid: it is a host tool in a user's own folder.
     assert_eq!(fs::metadata(bench.path("usr/bin/tool")).unwrap().permissions().mode() & 0o7777, 0o755);
     assert_eq!(fs::metadata(bench.path("usr/share/text")).unwrap().permissions().mode() & 0o7777, 0o644);
