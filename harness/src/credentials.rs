@@ -1,8 +1,8 @@
-//! What is handed to systemd on the box from outside: units and fstab lines as credentials over fw_cfg.
+//! What is handed to systemd on the box from outside: units as credentials over fw_cfg.
 //!
-//! PID 1 takes every fw_cfg file below `opt/io.systemd.credentials/` as a system credential; its
-//! debug generator makes units of `systemd.extra-unit.*` and drop-ins of `systemd.unit-dropin.*`, its fstab
-//! generator mounts what `fstab.extra` says. A real board has no fw_cfg, and the image carries nothing for it.
+//! PID 1 takes every fw_cfg file below `opt/io.systemd.credentials/` as a system credential; its debug
+//! generator makes units of `systemd.extra-unit.*` and drop-ins of `systemd.unit-dropin.*`. A real board has no
+//! fw_cfg, and the image carries nothing for it.
 
 use crate::error::{Error, Result};
 
@@ -11,9 +11,10 @@ const PREFIX: &str = "opt/io.systemd.credentials/";
 const NAME_LIMIT: usize = 55;
 
 /// Where the probe's disk is mounted on the box.
-pub const PROBE_MOUNT: &str = "/run/probe";
-/// The serial number of the probe's disk, by which udev names it.
-pub const PROBE_SERIAL: &str = "stayput-probe";
+const MOUNT: &str = "/run/probe";
+/// The probe's disk on the box: the second on the bus, after the card. The initramfs has loaded the driver,
+/// so it is there before udev has given anything a name.
+const DISK: &str = "/dev/vdb";
 
 /// One credential: a name that fits and its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,35 +55,28 @@ impl Credential {
     }
 }
 
-/// What brings the probe up: its disk mounted, its service pulled in by the root slice, which every boot
-/// activates. Neither orders itself before anything of the box's own, so the boot under test stays as it is.
+/// What brings the probe up: a service pulled in by the root slice, which every boot activates. It waits for
+/// nothing and nothing waits for it, so the boot under test stays as it is. The image has no fstab generator,
+/// and a mount unit's name does not fit into fw_cfg: hence `mount` as the service's first step.
 pub fn for_the_probe() -> Vec<Credential> {
     let service = format!(
         "[Unit]\n\
          Description=The tests' eyes inside the box\n\
          DefaultDependencies=no\n\
-         RequiresMountsFor={PROBE_MOUNT}\n\
          Conflicts=shutdown.target\n\
          Before=shutdown.target\n\
          StartLimitIntervalSec=0\n\
          [Service]\n\
          Type=exec\n\
-         ExecStart={PROBE_MOUNT}/stayput-probe\n\
+         ExecStartPre=/usr/bin/mount --mkdir -t squashfs -o ro {DISK} {MOUNT}\n\
+         ExecStart={MOUNT}/stayput-probe\n\
          Restart=always\n\
          RestartSec=1\n\
          OOMScoreAdjust=-1000\n"
     );
-    let fstab = format!(
-        "/dev/disk/by-id/virtio-{PROBE_SERIAL} {PROBE_MOUNT} squashfs ro,nofail,x-systemd.device-timeout=600 0 0\n"
-    );
-    let made = [
-        Credential::unit("p.service", &service),
-        Credential::dropin("-.slice", "[Unit]\nWants=p.service\n"),
-        Credential::new("fstab.extra", fstab),
-    ];
-    made.into_iter()
-        .collect::<Result<_>>()
-        .expect("these three names are shorter than the limit: a test says so")
+    let made =
+        [Credential::unit("p.service", &service), Credential::dropin("-.slice", "[Unit]\nWants=p.service\n")];
+    made.into_iter().collect::<Result<_>>().expect("both names are shorter than the limit: a test says so")
 }
 
 #[cfg(test)]

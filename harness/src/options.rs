@@ -1,6 +1,6 @@
 //! What a machine is made of, and the QEMU arguments that say so. Pure.
 
-use crate::credentials::{Credential, PROBE_SERIAL};
+use crate::credentials::Credential;
 use crate::disk::option_path;
 use crate::patience::Patience;
 use stayput_probe::PORT;
@@ -148,7 +148,7 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     let seeds = if options.device_tree_seeds { "" } else { ",dtb-randomness=off" };
     line.option("-machine", format!("virt,acpi=off{seeds}")).option("-cpu", "cortex-a53");
     line.with_path("-bios", "", uboot);
-    // First on the bus: U-Boot tries disks in that order.
+    // First on the bus: U-Boot tries disks in that order, and the kernel names them in it.
     line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card);
     line.option("-device", "virtio-blk-pci,drive=card");
     line.option("-device", "virtio-keyboard-pci");
@@ -164,7 +164,7 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     }
     if options.probe.is_some() {
         line.with_path("-drive", "if=none,id=probe,format=raw,readonly=on,file=", &files.probe_disk);
-        line.option("-device", format!("virtio-blk-pci,drive=probe,serial={PROBE_SERIAL}"));
+        line.option("-device", "virtio-blk-pci,drive=probe");
         line.option("-device", "virtio-serial-pci");
         line.with_path("-chardev", "socket,id=probe,path=", &files.probe_port);
         line.option("-device", format!("virtserialport,chardev=probe,name={PORT}"));

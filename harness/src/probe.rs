@@ -51,11 +51,19 @@ impl Probe {
     pub fn greet(&mut self, deadline: &Deadline) -> Result<()> {
         self.lines.clear();
         self.early.clear();
+        let first = self.last_id + 1;
         loop {
-            let pending = self.send(Op::Ping, "\n")?;
+            match self.send(Op::Ping, "\n", KNOCK) {
+                // The socket is full of knocks that nobody has heard yet: the last ones count as well.
+                Ok(_) | Err(Error::Late { .. }) => {}
+                Err(other) => return Err(other),
+            }
             let knock = self.patience.deadline(KNOCK);
-            match self.receive(&pending, &knock) {
-                Ok(_) => return Ok(()),
+            match self.wait_for("its first answer", &knock, |id| id >= first) {
+                Ok(_) => {
+                    self.early.clear();
+                    return Ok(());
+                }
                 Err(Error::Late { .. }) if !deadline.passed() => {}
                 Err(Error::Late { .. }) => {
                     let seen = "It comes up with the box: see its console.".to_owned();
@@ -72,7 +80,7 @@ impl Probe {
 
     /// Sends an order without waiting: for what has to be under way while the test does something else.
     pub fn begin(&mut self, op: Op) -> Result<Pending> {
-        self.send(op, "")
+        self.send(op, "", SMALL)
     }
 
     /// The answer to a begun order.
@@ -213,22 +221,36 @@ impl Probe {
         self.ask(Op::Sync, SMALL).map(drop)
     }
 
-    fn send(&mut self, op: Op, before: &str) -> Result<Pending> {
+    fn send(&mut self, op: Op, before: &str, longest: Duration) -> Result<Pending> {
         self.last_id += 1;
         let request = Request { id: self.last_id, op };
         let mut line = before.to_owned();
         line.push_str(&serde_json::to_string(&request).expect("a request has string keys only"));
         line.push('\n');
         let question: String = line.trim().chars().take(120).collect();
-        // A box that is not there yet does not read; the port holds what fits and then makes the writer wait.
-        let wait = self.patience.stretch(SMALL);
+        // A box that is not there yet does not read: the socket takes what fits, then the writer waits.
+        let wait = self.patience.stretch(longest);
         let sent =
             self.stream.set_write_timeout(Some(wait)).and_then(|()| self.stream.write_all(line.as_bytes()));
-        sent.map_err(|error| gone(&question, &error))?;
-        Ok(Pending { id: request.id, question })
+        match sent {
+            Ok(()) => Ok(Pending { id: request.id, question }),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                Err(Error::Late { what: format!("taking {question}"), allowed: wait, seen: String::new() })
+            }
+            Err(error) => Err(gone(&question, &error)),
+        }
     }
 
     fn receive(&mut self, pending: &Pending, deadline: &Deadline) -> Result<Outcome> {
+        self.wait_for(&pending.question, deadline, |id| id == pending.id)
+    }
+
+    fn wait_for(
+        &mut self,
+        question: &str,
+        deadline: &Deadline,
+        wanted: impl Fn(u64) -> bool,
+    ) -> Result<Outcome> {
         loop {
             while let Some(line) = self.lines.next() {
                 match serde_json::from_slice::<Reply>(&line) {
@@ -239,11 +261,12 @@ impl Probe {
                     }
                 }
             }
-            if let Some(outcome) = self.early.remove(&pending.id) {
+            let found = self.early.keys().copied().find(|id| wanted(*id));
+            if let Some(outcome) = found.and_then(|id| self.early.remove(&id)) {
                 return Ok(outcome);
             }
             let late = || Error::Late {
-                what: format!("the probe's answer to {}", pending.question),
+                what: format!("the probe's answer to {}", question),
                 allowed: deadline.allowed,
                 seen: String::new(),
             };
@@ -251,14 +274,14 @@ impl Probe {
                 return Err(late());
             }
             let wait = deadline.remaining().max(Duration::from_millis(1));
-            self.stream.set_read_timeout(Some(wait)).map_err(|error| gone(&pending.question, &error))?;
+            self.stream.set_read_timeout(Some(wait)).map_err(|error| gone(question, &error))?;
             let mut buffer = [0; 64 * 1024];
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(gone(&pending.question, &"its port is closed")),
+                Ok(0) => return Err(gone(question, &"its port is closed")),
                 Ok(length) => self.lines.feed(&buffer[..length]),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Err(late()),
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(gone(&pending.question, &error)),
+                Err(error) => return Err(gone(question, &error)),
             }
         }
     }
@@ -331,6 +354,18 @@ mod tests {
         probe.stream.write_all(b"{\"id\": 1, \"op\": \"re").unwrap();
         probe.greet(&soon()).unwrap();
         assert_eq!(probe.output(&["echo", "x"]).unwrap(), "x\n");
+    }
+
+    #[test]
+    fn knocking_at_a_box_that_never_reads_ends_at_the_deadline() {
+        let (ours, _silent) = UnixStream::pair().unwrap();
+        let mut probe = Probe::new(ours, Patience::default());
+        let flood = "x".repeat(4 << 20);
+        probe.stream.set_nonblocking(true).unwrap();
+        let _ = probe.stream.write_all(flood.as_bytes());
+        probe.stream.set_nonblocking(false).unwrap();
+        let error = probe.greet(&Patience::default().deadline(Duration::from_millis(10))).unwrap_err();
+        assert!(matches!(&error, Error::Late { what, .. } if what.contains("first answer")), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod dependency;
 pub mod elf;
 pub mod error;
 pub mod fetch;
+mod forward;
 mod http;
 pub mod index;
 pub mod keys;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::sources;
 pub struct Mirror {
     main: Vec<Base>,
     security: Vec<Base>,
-    client: Client,
+    client: Arc<Client>,
     attempts: u32,
     first_wait: Duration,
 }
@@ -90,7 +91,7 @@ impl Mirror {
 
     fn of(main: Vec<Base>, security: Vec<Base>) -> Mirror {
         let (attempts, first_wait) = (4, Duration::from_millis(500));
-        Mirror { main, security, client: Client::new(), attempts, first_wait }
+        Mirror { main, security, client: Arc::new(Client::new()), attempts, first_wait }
     }
 
     pub(crate) fn bases(&self, archive: Archive) -> &[Base] {

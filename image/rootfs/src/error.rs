@@ -129,6 +129,9 @@ pub enum Error {
     /// The tree is whole, and not fit for the box.
     #[error("the root file system has {} finding(s):\n{}", .0.len(), list(.0))]
     Refused(Vec<Finding>),
+    /// The finished squashfs could not be put where it should go.
+    #[error("could not write out the root file system: {0}")]
+    Write(#[source] std::io::Error),
     /// The squashfs writer.
     #[error("could not write the squashfs: {0}")]
     Squashfs(#[from] backhand::BackhandError),

@@ -1,6 +1,6 @@
 //! The tree as squashfs: zstd, fixed times, the same bytes for the same tree.
 
-use std::io::{Seek, Write};
+use std::io::{Cursor, Write};
 
 use backhand::compression::{CompressionOptions, Compressor, Zstd};
 use backhand::{FilesystemCompressor, FilesystemWriter, NodeHeader};
@@ -26,13 +26,20 @@ impl Settings {
     }
 
     /// For an image that people flash.
+    ///
+    /// Measured on the real closure (177 MB): level 3 60.4 MB in 1 s, 9 56.8 MB in 4 s, 15 52.4 MB in 48 s, 19 51.8 MB
+    /// in 165 s. Blocks of 1 MiB would save 2.7 MB more and cost a read and an unpacked buffer of that size for every
+    /// page that a 512 MB box has to bring back.
     pub fn release(epoch: u32) -> Self {
-        Self { level: 15, block_size: 128 * 1024, epoch }
+        Self { level: 9, block_size: 128 * 1024, epoch }
     }
 }
 
 /// Writes the whole tree and returns how many bytes that took (a multiple of 4 KiB).
-pub fn write(tree: &Tree, out: &mut (impl Write + Seek), settings: &Settings) -> Result<u64> {
+///
+/// The image is made in memory first: where two files are the same, the format's writer goes back over the second
+/// copy, and what it leaves behind its end must not reach a card.
+pub fn write(tree: &Tree, out: &mut impl Write, settings: &Settings) -> Result<u64> {
     let &Settings { level, block_size, epoch } = settings;
     if !(1..=22).contains(&level) {
         return Err(Error::SquashfsSettings(format!("zstd has no level {level}; use 1 to 22")));
@@ -61,6 +68,11 @@ pub fn write(tree: &Tree, out: &mut (impl Write + Seek), settings: &Settings) ->
             Kind::Symlink(target) => writer.push_symlink(target, path, header)?,
         }
     }
-    let (_, bytes) = writer.write(out)?;
+    let mut image = Cursor::new(Vec::new());
+    let (_, bytes) = writer.write(&mut image)?;
+    let mut image = image.into_inner();
+    // The whole image is in memory, so its length is a usize.
+    image.truncate(bytes as usize);
+    out.write_all(&image).and_then(|()| out.flush()).map_err(Error::Write)?;
     Ok(bytes)
 }

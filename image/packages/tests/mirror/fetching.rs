@@ -41,7 +41,7 @@ fn large(name: &str) -> TestPackage {
         state ^= state << 5;
         state as u8
     });
-    TestPackage { content: noise.take(400_000).collect(), ..package(name, "1", "") }
+    TestPackage { content: noise.take(90_000).collect(), ..package(name, "1", "") }
 }
 
 impl Bench {
@@ -110,17 +110,17 @@ fn a_directory_serves_as_a_mirror() {
 #[test]
 fn a_cut_connection_is_resumed_where_it_ended() {
     let bench = Bench::with(&["aa"]);
-    bench.server.fault(&bench.url(0), Fault::CutAfter(300_000, 1));
+    bench.server.fault(&bench.url(0), Fault::CutAfter(60_000, 1));
     let count = Count::default();
     bench.cache.fetch(&bench.packages(), &Source::Mirror(bench.server.mirror()), &count).unwrap();
-    assert_eq!(bench.server.requests(&bench.url(0)), [None, Some("bytes=300000-".to_string())]);
+    assert_eq!(bench.server.requests(&bench.url(0)), [None, Some("bytes=60000-".to_string())]);
     assert_eq!(count.done.into_inner(), bench.lock.packages[0].size);
 }
 
 #[test]
 fn what_an_interrupted_build_left_is_resumed() {
     let bench = Bench::with(&["aa"]);
-    bench.server.fault(&bench.url(0), Fault::CutAfter(300_000, 99));
+    bench.server.fault(&bench.url(0), Fault::CutAfter(60_000, 99));
     // Every attempt adds a little; give up after the first.
     let impatient = bench.server.mirror().with_patience(1, std::time::Duration::ZERO);
     let error = bench.cache.fetch(&bench.packages(), &Source::Mirror(impatient), &()).unwrap_err();
@@ -128,7 +128,7 @@ fn what_an_interrupted_build_left_is_resumed() {
     assert!(bench.files().iter().any(|name| name.ends_with(".part")), "{:?}", bench.files());
     bench.server.fault(&bench.url(0), Fault::Status(500, 0));
     bench.fetch().unwrap();
-    assert_eq!(bench.server.requests(&bench.url(0)).last(), Some(&Some("bytes=300000-".to_string())));
+    assert_eq!(bench.server.requests(&bench.url(0)).last(), Some(&Some("bytes=60000-".to_string())));
     assert!(bench.files().iter().all(|name| name.ends_with(".deb")));
 }
 
@@ -253,6 +253,18 @@ fn several_builds_at_once_fetch_each_package_once() {
         assert_eq!(bench.server.requests(&bench.url(at)).len(), 1, "package {at}");
     }
     assert!(bench.files().iter().all(|name| name.ends_with(".deb")), "{:?}", bench.files());
+}
+
+#[test]
+fn a_redirection_is_followed_and_a_circle_of_them_ends() {
+    let bench = Bench::with(&["aa"]);
+    let elsewhere = Server::over(bench.archive.folder.path());
+    bench.server.fault(&bench.url(0), Fault::Redirect(format!("{}/{}", elsewhere.address, bench.url(0))));
+    bench.fetch().unwrap();
+    assert_eq!(elsewhere.requests(&bench.url(0)).len(), 1);
+    let bench = Bench::with(&["aa"]);
+    bench.server.fault(&bench.url(0), Fault::Redirect(format!("/{}", bench.url(0))));
+    assert!(bench.fetch().unwrap_err().to_string().contains("redirections"));
 }
 
 #[test]

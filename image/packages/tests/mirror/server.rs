@@ -23,6 +23,8 @@ pub enum Fault {
     TooMany,
     /// Range is not understood: always the whole file.
     NoRange,
+    /// Elsewhere.
+    Redirect(String),
     /// Range is answered with the wrong part.
     OtherPart,
 }
@@ -86,16 +88,21 @@ fn answer(
         if line.is_empty() {
             break;
         }
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("range") {
-                range = Some(value.trim().to_string());
-            }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("range")
+        {
+            range = Some(value.trim().to_string());
         }
     }
     seen.lock().unwrap().push((path.clone(), range.clone()));
     let fault = take_fault(faults, &path);
     if let Some(Fault::Status(status, _)) = fault {
         return write!(stream, "HTTP/1.1 {status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    }
+    if let Some(Fault::Redirect(to)) = fault {
+        let head =
+            format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        return stream.write_all(head.as_bytes());
     }
     let Ok(mut body) = fs::read(folder.join(PathBuf::from(&path))) else {
         return write!(stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
@@ -107,12 +114,10 @@ fn answer(
         Some(Fault::TooMany) => body.extend_from_slice(&[0; 100]),
         _ => {}
     }
-    if let Some(from) =
-        range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
-    {
-        if !matches!(fault, Some(Fault::NoRange)) {
-            start = from;
-        }
+    let asked =
+        range.as_deref().and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    if !matches!(fault, Some(Fault::NoRange)) {
+        start = asked.unwrap_or(0);
     }
     if start >= full && start > 0 {
         return write!(stream, "HTTP/1.1 416 Range\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

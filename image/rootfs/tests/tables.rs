@@ -1,0 +1,103 @@
+//! The tables of this repository: that they fit each other, the overlay, and the locked packages.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use stayput_health::PersistTable;
+use stayput_packages::{Cache, Lock, Source, deb};
+use stayput_rootfs::{EntryKind, Kind, PackageEntry, Release, Rules, Tree, assemble};
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn rules() -> Rules {
+    Rules::load(&top().join("image/rootfs.toml")).unwrap()
+}
+
+/// The box from the locked packages, where the cache has them all; this test downloads nothing.
+fn real_tree() -> Option<Tree> {
+    let lock = Lock::load(&top().join("image/packages.lock")).unwrap();
+    let cache = Cache::open(&Cache::default_folder()?).ok()?;
+    let mut packages = lock.feature("base").unwrap();
+    packages.extend(lock.feature("engine").unwrap());
+    let mut seen = BTreeSet::new();
+    packages.retain(|package| seen.insert(package.name.clone()));
+    let paths = match cache.fetch(&packages, &Source::Offline, &()) {
+        Ok(paths) => paths,
+        Err(error) => {
+            eprintln!("SKIPPED: the locked packages are not all in the cache ({error}); run a build first");
+            return None;
+        }
+    };
+    let contents = deb::read_all(&paths, &()).unwrap();
+    let packages =
+        packages.iter().zip(contents).map(|(package, entries)| (package.name.clone(), convert(entries)));
+    let release = Release { version: "0.0.0".into(), toolchain: "pinned".into() };
+    match assemble(&rules(), packages.collect(), &top().join("overlay"), Vec::new(), &release) {
+        Ok(tree) => Some(tree),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn convert(entries: Vec<deb::Entry>) -> Vec<PackageEntry> {
+    entries
+        .into_iter()
+        .map(|deb::Entry { path, kind, mode, uid, gid }| PackageEntry {
+            path,
+            kind: match kind {
+                deb::EntryKind::Directory => EntryKind::Directory,
+                deb::EntryKind::File(content) => EntryKind::File(content),
+                deb::EntryKind::Symlink(target) => EntryKind::Symlink(target),
+                deb::EntryKind::Hardlink(target) => EntryKind::Hardlink(target),
+            },
+            mode,
+            uid,
+            gid,
+        })
+        .collect()
+}
+
+#[test]
+fn the_locked_packages_make_a_box_without_shell_login_or_privilege() {
+    let Some(tree) = real_tree() else { return };
+    let programs =
+        tree.iter().filter(|(path, _)| path.starts_with("usr/bin/") || path.starts_with("usr/sbin/"));
+    let programs: BTreeSet<&str> = programs.filter_map(|(path, _)| path.rsplit('/').next()).collect();
+    for name in ["sh", "bash", "dash", "login", "su", "passwd", "perl", "ctr", "docker", "containerd-shim"] {
+        assert!(!programs.contains(name), "{name}");
+    }
+    let login = tree.iter().find(|(path, _)| path.contains("getty") || path.contains("sulogin"));
+    assert_eq!(login, None);
+    let privileged: Vec<_> =
+        tree.iter().filter(|(_, node)| node.mode & 0o6000 != 0).map(|(path, _)| path).collect();
+    assert!(privileged.is_empty(), "{privileged:?}");
+    let engine = tree.iter().filter(|(path, _)| path.starts_with("etc/systemd/system/"));
+    assert_eq!(engine.filter(|(path, _)| path.contains("docker") || path.contains("containerd")).count(), 0);
+    assert!(tree.get("usr/sbin/dockerd").is_some() && tree.get("usr/bin/containerd").is_some());
+    assert_eq!(tree.get("etc/machine-id").unwrap().kind, Kind::File(Vec::new()));
+}
+
+#[test]
+fn every_kept_path_belongs_to_a_pinned_account() {
+    let table = PersistTable::load(&top().join("overlay/usr/share/stayput/persist.toml")).unwrap();
+    let Some(tree) = real_tree() else { return };
+    let numbers = |file: &str| -> BTreeSet<u32> {
+        let text = tree.text(file).unwrap();
+        text.lines().map(|line| line.split(':').nth(2).unwrap().parse().unwrap()).collect()
+    };
+    let (users, groups) = (numbers("etc/passwd"), numbers("etc/group"));
+    assert!(!table.paths.is_empty());
+    for path in table.paths {
+        assert!(users.contains(&path.uid) && groups.contains(&path.gid), "{}", path.at);
+        assert!(path.at.as_str().starts_with("/var/"), "{} is not below the tmpfs", path.at);
+    }
+}
+
+#[test]
+fn the_tables_in_the_tree_are_those_of_this_repository() {
+    rules();
+    PersistTable::load(&top().join("overlay/usr/share/stayput/persist.toml")).unwrap();
+}
