@@ -100,6 +100,8 @@ impl Boot {
 fn boot() -> Result<Machine> {
     let mut machine = Machine::start(virt())?;
     machine.wait_until_started()?;
+    // The start does not wait for devices that it does not need: lights, keys and watchdog come when they come.
+    machine.probe()?.output(&["udevadm", "settle", "--timeout=600"])?;
     machine.snapshot(BOOTED)?;
     Ok(machine)
 }

@@ -1,9 +1,9 @@
 //! The supply of packages: the lock, the shared cache and a mirror, as the other commands use them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rayon::prelude::*;
 use stayput_packages::{Cache, Lock, Locked, Manifest, Mirror, Progress, Source, date, deb};
 use stayput_toolchain::FromLock;
 
@@ -14,6 +14,8 @@ use crate::tree::{SourceTree, cache_dir};
 pub struct Opened {
     /// Its name.
     pub name: String,
+    /// The features of the package list that it is in the lock for.
+    pub features: BTreeSet<String>,
     /// Everything in it, in the package's order.
     pub entries: Vec<deb::Entry>,
 }
@@ -69,15 +71,17 @@ impl Supply {
         Ok(self.cache.fetch(packages, &self.source, progress)?)
     }
 
-    /// Opens the packages of these features, one thread per core; the order is the lock's.
-    pub fn read(&self, features: &[&str]) -> anyhow::Result<Vec<Opened>> {
+    /// Opens the packages of these features on all cores; the order is the lock's.
+    pub fn read(&self, features: &[&str], progress: &dyn Progress) -> anyhow::Result<Vec<Opened>> {
         let packages = self.locked(features)?;
         let paths = self.fetch(&packages, &())?;
-        let opened = packages
-            .par_iter()
-            .zip(paths)
-            .map(|(package, path)| Ok(Opened { name: package.name.clone(), entries: deb::read(&path)? }));
-        opened.collect()
+        let contents = deb::read_all(&paths, progress)?;
+        let opened = packages.into_iter().zip(contents).map(|(locked, entries)| Opened {
+            name: locked.name.clone(),
+            features: locked.features.clone(),
+            entries,
+        });
+        Ok(opened.collect())
     }
 }
 

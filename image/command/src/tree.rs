@@ -53,11 +53,8 @@ impl SourceTree {
     }
 }
 
-/// The cache that all trees of this user share: `$STAYPUT_CACHE`, else the XDG cache folder.
+/// The cache that all trees of this user share.
 pub fn cache_dir() -> anyhow::Result<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("STAYPUT_CACHE")
-        .or_else(|| set("XDG_CACHE_HOME").map(|dir| dir.join("stayput")))
-        .or_else(|| set("HOME").map(|dir| dir.join(".cache/stayput")))
+    stayput_packages::Cache::default_folder()
         .ok_or_else(|| Fault::new(Code::Usage, "no place for the cache: set STAYPUT_CACHE or HOME").into())
 }

@@ -313,3 +313,31 @@ impl<R: Read> Read for Limited<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_that_unpacks_to_too_much_or_to_too_many_is_refused() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for name in ["a", "b"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(1000);
+            header.set_mode(0o644);
+            header.set_uid(0);
+            header.set_gid(0);
+            tar.append_data(&mut header, name, [0; 1000].as_slice()).unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let mut deb = ar::Builder::new(Vec::new());
+        for (name, bytes) in [("debian-binary", b"2.0\n".as_slice()), ("data.tar", tar.as_slice())] {
+            deb.append(&ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64), bytes).unwrap();
+        }
+        let deb = deb.into_inner().unwrap();
+        let outcome = |bytes, entries| read_from(deb.as_slice(), Limits { bytes, entries });
+        assert_eq!(outcome(1 << 20, 2).unwrap().len(), 2);
+        assert!(outcome(2000, 2).unwrap_err().contains("more than any package"));
+        assert!(outcome(1 << 20, 1).unwrap_err().contains("more than 1 entries"));
+    }
+}

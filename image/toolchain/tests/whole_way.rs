@@ -1,6 +1,8 @@
 //! From the lock to a program: the compilers unpacked and run for real, with everything hostile that a person's
 //! environment can hold. Needs the locked packages (cache or mirror) and the pinned rustc, hence `--ignored`.
 
+#![allow(clippy::unwrap_used, reason = "a test, its fixtures included, ends where something is amiss")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -104,6 +106,10 @@ fn two_unlike_directories_and_caches_give_the_same_bytes() {
     let [(program, first), (_, second)] = &made[..] else { unreachable!("two trees") };
     assert!(first == second, "the programs differ");
     assert_eq!(program.name, "part");
+    assert!(
+        !holds(first, ".symtab"),
+        "the configuration above the tree was obeyed: the program is not stripped"
+    );
     assert!(holds(first, "GCC: (Debian 14."), "the C part is not the locked compiler's");
     assert!(holds(first, "/src/part/part.c"), "the C part does not hold the mapped path");
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use stayput_card::{egon, fat, image};
 use stayput_rootfs::{Kind, Tree};
 
-use super::slot::{self, QEMU_UBOOT, Slot};
+use super::slot::{Loaders, QEMU_UBOOT, Slot};
 use super::{FEATURES, Job};
 use crate::manifest::{self, Blob, Content, Manifest, Package, Partition};
 use crate::show::size;
@@ -19,10 +19,10 @@ pub fn write(
     root: &Tree,
     squashed: &Path,
     slot: &Slot,
+    loaders: &Loaders,
 ) -> anyhow::Result<(Manifest, String)> {
-    let (spl, uboot) = slot::loaders(job)?;
     let partial = job.output.join(".sdcard.img.partial");
-    let parts = write_image(job, &partial, spl.as_deref(), squashed, slot)?;
+    let parts = write_image(job, &partial, loaders.board.as_deref(), squashed, slot)?;
     let image = Blob::of_file(&partial)?;
     let manifest = Manifest {
         version: manifest::VERSION,
@@ -37,7 +37,7 @@ pub fn write(
         files: files(root),
     };
     // The image first: a manifest never describes an image that is not there.
-    replace(&job.output.join(QEMU_UBOOT), &uboot)?;
+    replace(&job.output.join(QEMU_UBOOT), &loaders.qemu)?;
     std::fs::rename(&partial, job.output.join("sdcard.img"))
         .context("could not put the image in its place")?;
     replace(&job.output.join("manifest.json"), &manifest.to_json()?)?;

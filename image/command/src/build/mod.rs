@@ -21,13 +21,15 @@ use crate::exit::{Code, Fault};
 use crate::manifest::{Blob, Manifest};
 use crate::progress::Steps;
 use crate::show::size;
-use crate::supply::Supply;
+use crate::supply::{Opened, Supply};
 use crate::tree::{SourceTree, cache_dir};
 
 /// The crates whose programs run on the box.
 const APPLIANCE: &[&str] = &["stayput-init"];
-/// The features of the package list whose files go into an image, and the one with QEMU's boot loader.
+/// The features of the package list that a build reads: what goes into an image, and QEMU's boot loader beside it.
 const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", "qemu"];
+/// Those of them whose packages make up the root file system.
+const ROOT_FEATURES: &[&str] = &["base", "engine"];
 
 /// Everything that the steps of a build share.
 struct Job<'a> {
@@ -71,12 +73,14 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         return Ok((job.output, manifest));
     }
     fetch(&job, steps)?;
-    let packages = steps.step("Opening packages", |_| {
-        let opened = job.supply.read(&["base", "engine"])?;
+    let (packages, others): (Vec<_>, Vec<_>) = steps.step("Opening packages", |step| {
+        let opened = job.supply.read(FEATURES, step)?;
         let said = format!("{} packages", opened.len());
-        Ok((opened, said))
+        let on_the_box =
+            |package: &Opened| ROOT_FEATURES.iter().any(|feature| package.features.contains(*feature));
+        Ok((opened.into_iter().partition(on_the_box), said))
     })?;
-    let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job))?;
+    let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job, &others))?;
     let root = steps.step("Root file system", |_| root::assemble(&job, packages, &kernel))?;
     let squashed = job.output.join(".root.squashfs.partial");
     let slot = steps.step("Compressing", |_| {
@@ -87,7 +91,9 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         let said = format!("root {}, slot {}", size(size_of_root), size(slot.size()));
         Ok((slot, said))
     })?;
-    let manifest = steps.step("Card image", |_| card::write(&job, &inputs, &root, &squashed, &slot))?;
+    let manifest = steps.step("Card image", |_| {
+        card::write(&job, &inputs, &root, &squashed, &slot, &slot::loaders(&job, &others)?)
+    })?;
     let _ = std::fs::remove_file(&squashed);
     steps.write_times(&job.output.join("times.json"))?;
     Ok((job.output, manifest))
@@ -157,7 +163,7 @@ pub fn test_inputs(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> an
     let (_, programs) = compile(tree, args, &supply, &["stayput-probe"], steps)?;
     let probe = programs.first().context("the probe has no program")?;
     let h3 = output.join("h3-spl.bin");
-    let packages = supply.read(&["test-h3"])?;
+    let packages = supply.read(&["test-h3"], &())?;
     let path = Path::new("usr/lib/u-boot/nanopi_neo/u-boot-sunxi-with-spl.bin");
     std::fs::write(&h3, crate::supply::file(&packages, "u-boot-sunxi", path)?)?;
     for (name, path) in [

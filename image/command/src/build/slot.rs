@@ -44,10 +44,10 @@ impl Slot {
 }
 
 /// Opens the kernel package and picks what the boards need.
-pub fn kernel(job: &Job<'_>) -> anyhow::Result<(Kernel, String)> {
-    let packages = job.supply.read(&["kernel"])?;
+pub fn kernel(job: &Job<'_>, packages: &[Opened]) -> anyhow::Result<(Kernel, String)> {
+    let packages = packages.iter().filter(|package| package.features.contains("kernel"));
     let mut files: BTreeMap<&str, &[u8]> = BTreeMap::new();
-    for entry in packages.iter().flat_map(|package| &package.entries) {
+    for entry in packages.flat_map(|package| &package.entries) {
         if let EntryKind::File(bytes) = &entry.kind {
             files.insert(&entry.path, bytes);
         }
@@ -189,13 +189,20 @@ fn initramfs(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
     Ok(archive.zstd()?)
 }
 
-/// The loader that the board's boot ROM starts, and QEMU's own, which goes beside the image.
-pub fn loaders(job: &Job<'_>) -> anyhow::Result<(Option<Vec<u8>>, Vec<u8>)> {
-    let qemu = job.supply.read(&["qemu"])?;
-    let uboot =
-        supply::file(&qemu, "u-boot-qemu", Path::new("usr/lib/u-boot/qemu_arm64/u-boot.bin"))?.to_vec();
-    let Some(loader) = &job.boards[0].board.loader else { return Ok((None, uboot)) };
-    let packages: Vec<Opened> = job.supply.read(&["loader"])?;
-    let bytes = supply::file(&packages, &loader.package, Path::new(&loader.file.to_string()))?;
-    Ok((Some(bytes.to_vec()), uboot))
+/// The loaders: the board's, which its boot ROM starts from the card, and QEMU's, which goes beside the image.
+pub struct Loaders {
+    /// None where the board brings its own.
+    pub board: Option<Vec<u8>>,
+    /// U-Boot for `-M virt`.
+    pub qemu: Vec<u8>,
+}
+
+/// Finds the loaders in the opened packages.
+pub fn loaders(job: &Job<'_>, packages: &[Opened]) -> anyhow::Result<Loaders> {
+    let file =
+        |package: &str, path: &str| supply::file(packages, package, Path::new(path)).map(<[u8]>::to_vec);
+    let qemu = file("u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin")?;
+    let board = job.boards[0].board.loader.as_ref();
+    let board = board.map(|loader| file(&loader.package, &loader.file.to_string())).transpose()?;
+    Ok(Loaders { board, qemu })
 }
