@@ -43,6 +43,8 @@ fn measure() -> Result<Value> {
     let stamps = probe.properties(None, &stamps)?;
     let seconds =
         |name: &str| stamps.get(name).and_then(|value| value.parse::<f64>().ok()).map(|us| us / 1e6);
+    // Drivers are loaded by udev's workers, which are programs too while they last.
+    probe.output(&["udevadm", "settle", "--timeout=600"])?;
     let off = settled(probe)?;
     let engine = engine(probe)?;
     Ok(json!({
@@ -83,7 +85,7 @@ fn settled(probe: &mut Probe) -> Result<Value> {
     Ok(json!({
         "used_mib": round(used as f64 / 1024.0),
         "total_mib": round(total as f64 / 1024.0),
-        "resident_mib": programs.into_iter().map(|(kib, name)| json!([name, round(kib as f64 / 1024.0)])).collect::<Vec<_>>(),
+        "resident_mib": programs.into_iter().map(|(kib, name)| format!("{name} {}", round(kib as f64 / 1024.0))).collect::<Vec<_>>(),
     }))
 }
 

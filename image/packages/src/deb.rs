@@ -150,6 +150,21 @@ fn read_tar(reader: impl Read, limits: Limits) -> Result<Vec<Entry>, String> {
     Ok(checked.entries)
 }
 
+/// A file capability is a setuid bit by another name, and the image has no room for either.
+fn refuse_attributes(entry: &mut tar::Entry<'_, impl Read>, path: &str) -> Result<(), String> {
+    let Some(records) = entry.pax_extensions().map_err(|error| error.to_string())? else { return Ok(()) };
+    for record in records {
+        let record = record.map_err(|error| format!("'{path}' has a broken extended header: {error}"))?;
+        if let Some(name) = record.key_bytes().strip_prefix(b"SCHILY.xattr.") {
+            let name = String::from_utf8_lossy(name);
+            return Err(format!(
+                "'{path}' carries the extended attribute '{name}', which the image cannot hold"
+            ));
+        }
+    }
+    Ok(())
+}
+
 struct Checked {
     entries: Vec<Entry>,
     /// Path to whether it is a directory (`None`), or the place of another entry.
@@ -169,6 +184,7 @@ impl Checked {
         }
         let raw = entry.path_bytes().into_owned();
         let path = clean_path(&raw)?;
+        refuse_attributes(&mut entry, &path)?;
         let header = entry.header();
         let number = |what: &str, value: io::Result<u64>| {
             value

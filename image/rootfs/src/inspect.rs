@@ -7,7 +7,7 @@ use crate::tree::{Kind, Tree};
 const SETUID_OR_SETGID: u32 = 0o6000;
 
 /// Paths without which the box does not come up, checked so that a bad package list fails at the desk.
-const VITAL: [(&str, &str); 8] = [
+const VITAL: [(&str, &str); 12] = [
     ("bin", "programs are started as /bin/x by habit and by name"),
     ("sbin", "the kernel calls /sbin/modprobe"),
     ("lib", "every program's loader is /lib/ld-linux-aarch64.so.1"),
@@ -15,6 +15,10 @@ const VITAL: [(&str, &str); 8] = [
     ("usr/lib/systemd/system/default.target", "it says what systemd starts"),
     ("etc/machine-id", "the initramfs mounts the box's own id over it"),
     ("etc/passwd", "every unit with a User= needs it"),
+    ("usr/share/stayput/persist.toml", "the initramfs binds what must outlive a restart by this table"),
+    ("usr/sbin/mke2fs", "the initramfs makes `state` with it on the first boot"),
+    ("usr/sbin/tune2fs", "the initramfs labels `state` with it once it is whole"),
+    ("usr/sbin/e2fsck", "the initramfs checks `state` with it before every mount"),
     ("etc/os-release", "systemd refuses to hand over to a root without it"),
 ];
 

@@ -86,6 +86,9 @@ impl Bench {
         let systemd = vec![
             file("./usr/lib/systemd/systemd", "\x7fELF", 0o755),
             file("./usr/bin/bus", "\x7fELF", 0o755),
+            file("./usr/sbin/mke2fs", "\x7fELF", 0o755),
+            file("./usr/sbin/tune2fs", "\x7fELF", 0o755),
+            file("./usr/sbin/e2fsck", "\x7fELF", 0o755),
             file("./usr/lib/systemd/system/multi-user.target", "[Unit]\n", 0o644),
             file(
                 "./usr/lib/systemd/system/bus.service",
@@ -115,6 +118,7 @@ impl Bench {
         );
         bench.overlay("usr/lib/systemd/system/default.target", "-> multi-user.target");
         bench.overlay("etc/machine-id", "");
+        bench.overlay("usr/share/stayput/persist.toml", "version = 1\n");
         bench.overlay("etc/resolv.conf", "-> ../run/systemd/resolve/stub-resolv.conf");
         bench
     }

@@ -86,7 +86,7 @@ fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
     };
     let table = job.layout.partitions().iter().map(|partition| Partition {
         name: partition.name.clone(),
-        number: Some(u32::from(partition.number)),
+        number: Some(partition.number),
         offset: partition.start,
         room: (partition.name != "data").then_some(partition.size),
         content: content(&partition.name),

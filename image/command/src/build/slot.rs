@@ -98,11 +98,7 @@ fn module_table(job: &Job<'_>) -> anyhow::Result<ModuleTable> {
 fn of_board(board: &stayput_health::board::Board) -> BoardModules {
     let names =
         |list: &[stayput_health::board::ModuleName]| list.iter().map(|name| name.to_string()).collect();
-    BoardModules {
-        initramfs: names(&board.modules.initramfs),
-        root: names(&board.modules.root),
-        ..Default::default()
-    }
+    BoardModules { initramfs: names(&board.modules.initramfs), root: names(&board.modules.root) }
 }
 
 fn device_trees(

@@ -51,6 +51,19 @@ fn every_compression_that_debian_uses_gives_the_same_entries() {
 }
 
 #[test]
+fn a_file_capability_is_refused_by_path_and_name() {
+    let mut builder = tar::Builder::new(Vec::new());
+    builder.append_pax_extensions([("SCHILY.xattr.security.capability", &b"\x01\x00\x00\x02"[..])]).unwrap();
+    let mut header = tar::Header::new_ustar();
+    header.set_size(1);
+    header.set_mode(0o755);
+    header.set_cksum();
+    builder.append_data(&mut header, "./usr/bin/ping", &b"x"[..]).unwrap();
+    let text = refusal(&deb_of("data.tar", &builder.into_inner().unwrap()));
+    assert!(text.contains("'usr/bin/ping'") && text.contains("security.capability"), "{text}");
+}
+
+#[test]
 fn an_unknown_compression_is_named() {
     assert!(refusal(&make(".bz2", &sample())).contains(".bz2"));
 }
