@@ -2,13 +2,15 @@
 
 mod stage;
 
-use stayput_harness::{Machine, Result};
+use stayput_harness::{Machine, Mark, Result};
 use std::process::ExitCode;
+use std::time::Duration;
 
 fn main() -> ExitCode {
     stage::run_alone(&[
         ("the_machine_id_is_the_same_after_a_reset_and_after_a_power_cut", same_machine_id),
         ("a_power_cut_in_the_middle_of_the_first_start_leaves_a_box_that_starts", cut_in_the_first_start),
+        ("a_power_cut_while_state_is_being_formatted_leaves_a_box_that_starts", cut_while_formatting),
     ])
 }
 
@@ -17,21 +19,30 @@ fn assert_is_an_id(id: &str) {
     assert_ne!(id, "0".repeat(32));
 }
 
+/// Started, and not with a state in memory that only looks like one.
+fn assert_started_with_state(machine: &mut Machine) -> Result<()> {
+    stage::assert_running(machine)?;
+    let mounts = machine.probe()?.mounts()?;
+    let state = mounts.iter().rfind(|mount| mount.target == "/state").map(|mount| mount.kind.as_str());
+    assert_eq!(state, Some("ext4"));
+    assert_is_an_id(&machine.probe()?.machine_id()?);
+    Ok(())
+}
+
 fn same_machine_id() -> Result<()> {
     let mut machine = Machine::start(stage::virt())?;
-    stage::assert_running(&mut machine)?;
+    assert_started_with_state(&mut machine)?;
     let first = machine.probe()?.machine_id()?;
-    assert_is_an_id(&first);
 
     machine.reset()?;
-    stage::assert_running(&mut machine)?;
+    assert_started_with_state(&mut machine)?;
     assert_eq!(machine.probe()?.machine_id()?, first, "after a reset");
 
     // Cut while the card is being written to: the journal of its file system has something to replay.
     machine.probe()?.create("/state/written-when-the-power-went", &vec![0x5a; 4 << 20])?;
     machine.power_cut();
     machine.power_on()?;
-    stage::assert_running(&mut machine)?;
+    assert_started_with_state(&mut machine)?;
     assert_eq!(machine.probe()?.machine_id()?, first, "after a power cut");
     Ok(())
 }
@@ -42,7 +53,14 @@ fn cut_in_the_first_start() -> Result<()> {
     machine.probe()?;
     machine.power_cut();
     machine.power_on()?;
-    stage::assert_running(&mut machine)?;
-    assert_is_an_id(&machine.probe()?.machine_id()?);
-    Ok(())
+    assert_started_with_state(&mut machine)
+}
+
+fn cut_while_formatting() -> Result<()> {
+    let mut machine = Machine::start(stage::virt())?;
+    let deadline = machine.deadline(Duration::from_secs(180));
+    machine.console().wait_for("formatting the state partition", Mark::default(), &deadline)?;
+    machine.power_cut();
+    machine.power_on()?;
+    assert_started_with_state(&mut machine)
 }

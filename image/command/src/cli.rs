@@ -32,6 +32,8 @@ struct Cli {
 enum Command {
     /// Pin every package of image/packages.toml by version, size and SHA-256
     Lock(LockArgs),
+    /// Download locked packages into the cache and print where they are; a later `build --offline` needs no network
+    Fetch(FetchArgs),
     /// Build output/<board>/sdcard.img from the locked packages
     Build(BuildArgs),
     /// Boot the built image in QEMU, its console in this terminal (leave with Ctrl-A X)
@@ -63,6 +65,16 @@ pub struct LockArgs {
     /// Only say whether the lock fits image/packages.toml; no network
     #[arg(long, conflicts_with = "update")]
     pub check: bool,
+    #[command(flatten)]
+    pub mirror: MirrorArgs,
+}
+
+/// `stayput fetch`
+#[derive(Args)]
+pub struct FetchArgs {
+    /// Features of image/packages.toml (default: those that a build needs)
+    #[arg(value_name = "FEATURE")]
+    pub features: Vec<String>,
     #[command(flatten)]
     pub mirror: MirrorArgs,
 }
@@ -117,6 +129,7 @@ pub fn run() -> anyhow::Result<()> {
     let mut steps = Steps::new(cli.quiet || cli.verbose > 0);
     match cli.command {
         Command::Lock(args) => lock::run(&tree, &args, &mut steps),
+        Command::Fetch(args) => build::fetch_only(&tree, &args, &mut steps),
         Command::Build(args) => build::run(&tree, &args, &mut steps),
         Command::Run(args) => run::run(&tree, &args),
         Command::Show(args) => show::run(&tree, &args),

@@ -28,7 +28,9 @@ fn real_tree() -> Option<Tree> {
     let paths = match cache.fetch(&packages, &Source::Offline, &()) {
         Ok(paths) => paths,
         Err(error) => {
-            eprintln!("SKIPPED: the locked packages are not all in the cache ({error}); run a build first");
+            let required = std::env::var_os("STAYPUT_REQUIRE_ORACLES").is_some_and(|value| value == "1");
+            assert!(!required, "the locked packages are not all in the cache: {error}");
+            eprintln!("SKIPPED: the locked packages are not all in the cache ({error}); run `stayput fetch`");
             return None;
         }
     };

@@ -16,7 +16,7 @@ use stayput_toolchain as toolchain;
 use stayput_toolchain::Program;
 
 use crate::boards::{self, BoardFolder};
-use crate::cli::BuildArgs;
+use crate::cli::{BuildArgs, FetchArgs};
 use crate::exit::{Code, Fault};
 use crate::manifest::{Blob, Manifest};
 use crate::progress::Steps;
@@ -146,6 +146,23 @@ fn fetch(job: &Job<'_>, steps: &mut Steps) -> anyhow::Result<()> {
         let total = packages.iter().map(|package| package.size).sum();
         Ok(((), format!("{} packages, {}", packages.len(), size(total))))
     })
+}
+
+/// `stayput fetch`: brings packages into the cache and prints where each one is.
+pub fn fetch_only(tree: &SourceTree, args: &FetchArgs, steps: &mut Steps) -> anyhow::Result<()> {
+    let supply = Supply::open(tree, &args.mirror, false)?;
+    let named: Vec<&str> = args.features.iter().map(String::as_str).collect();
+    let for_a_build = [FEATURES, &[toolchain::COMPILER_FEATURE]].concat();
+    let packages = supply.locked(if named.is_empty() { &for_a_build } else { &named })?;
+    let paths = steps.step("Packages", |step| {
+        let paths = supply.fetch(&packages, step)?;
+        let said = format!("{} packages", paths.len());
+        Ok((paths, said))
+    })?;
+    for path in paths {
+        println!("{}", path.display());
+    }
+    Ok(())
 }
 
 /// The manifest of the image that is there, when it was made from these inputs and is still whole.
