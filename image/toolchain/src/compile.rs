@@ -15,7 +15,7 @@ use crate::{Error, Kind, Toolchain, cargo_home, environment, program, subprocess
 pub enum Profile {
     /// For the image: one code unit, fat LTO.
     Box,
-    /// For work on the box's programs: thin LTO, quicker to build.
+    /// For work on the box's programs: larger, but linked again in seconds.
     BoxDev,
 }
 
