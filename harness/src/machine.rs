@@ -12,7 +12,8 @@ use crate::probe::Probe;
 use crate::process::{Process, Streams};
 use crate::qmp::Qmp;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use stayput_probe::Op;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -224,13 +225,6 @@ impl Machine {
         })
     }
 
-    /// Presses and releases a key of the virtual keyboard, by QEMU's name for it (`f1`, `up`, `ret`). The box
-    /// hears it only with the module virtio_input.
-    pub fn press(&mut self, key: &str) -> Result<()> {
-        let keys = json!({ "keys": [{ "type": "qcode", "data": key }] });
-        self.qmp()?.execute("send-key", keys).map(drop)
-    }
-
     /// Presses the board's own power key, which hangs on the GPIO chip: the box's K1.
     pub fn press_power_key(&mut self) -> Result<()> {
         self.qmp()?.execute("system_powerdown", Value::Null).map(drop)
@@ -259,18 +253,37 @@ impl Machine {
         }
     }
 
-    /// Presses the power button and waits until the machine has gone off by itself.
-    pub fn power_down(&mut self) -> Result<()> {
+    /// Tells the box to restart by itself: services end, file systems are unmounted. Returns when the machine
+    /// has restarted; the box is not up yet.
+    pub fn reboot(&mut self) -> Result<()> {
         let deadline = self.deadline(STOP);
-        let on = self.on("the power button")?;
-        on.qmp.execute("system_powerdown", Value::Null)?;
-        if on.process.wait(deadline.remaining()).is_none() {
+        self.qmp()?.forget_events()?;
+        self.order_the_end("reboot")?;
+        let on = self.on("a restart")?;
+        on.greeted = false;
+        let restarted = on.qmp.wait_for_event("RESET", &deadline).map(drop);
+        restarted.map_err(|error| self.explain(error))
+    }
+
+    /// Tells the box to switch itself off and waits until it has.
+    pub fn power_off(&mut self) -> Result<()> {
+        let deadline = self.deadline(STOP);
+        self.order_the_end("poweroff")?;
+        if self.on("switching off")?.process.wait(deadline.remaining()).is_none() {
             let late =
                 Error::Late { what: "power off".into(), allowed: deadline.allowed, seen: String::new() };
             return Err(self.explain(late));
         }
         self.on = None;
         Ok(())
+    }
+
+    /// The answer is not waited for: the probe may be ended before it can give one.
+    fn order_the_end(&mut self, verb: &str) -> Result<()> {
+        let argv = vec!["systemctl".to_owned(), verb.to_owned()];
+        let timeout_ms = u64::try_from(STOP.as_millis()).unwrap_or(u64::MAX);
+        let order = Op::Run { argv, env: BTreeMap::new(), stdin: Vec::new(), timeout_ms };
+        self.probe()?.begin(order).map(drop)
     }
 
     /// Stops the processors. Time stands still for the box.

@@ -151,7 +151,6 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     // First on the bus: U-Boot tries disks in that order, and the kernel names them in it.
     line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card);
     line.option("-device", "virtio-blk-pci,drive=card");
-    line.option("-device", "virtio-keyboard-pci");
     if options.network {
         line.option("-netdev", "user,id=network");
         line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");

@@ -6,6 +6,7 @@ use crate::qmp::Lines;
 use stayput_probe::{Answer, Entry, Op, Outcome, Process, Ran, Reply, Request};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -214,6 +215,19 @@ impl Probe {
     /// Closes it.
     pub fn close(&mut self, file: OpenFile) -> Result<()> {
         self.ask(Op::Close { handle: file.0 }, SMALL).map(drop)
+    }
+
+    /// Opens a TCP connection from the box, says `data` and hears the peer out; all of it within `longest`.
+    pub fn connect(&mut self, to: SocketAddr, data: &[u8], longest: Duration) -> Result<Vec<u8>> {
+        let timeout_ms = u64::try_from(self.patience.stretch(longest).as_millis()).unwrap_or(u64::MAX);
+        let op = Op::Connect { to, data: data.to_vec(), timeout_ms, limit: READ_LIMIT };
+        match self.ask(op, longest + SMALL)? {
+            Answer::Content { data, truncated: false } => Ok(data),
+            Answer::Content { truncated: true, .. } => {
+                Err(Error::OnTheBox(format!("{to} said more than {READ_LIMIT} bytes")))
+            }
+            other => Err(odd(&format!("connect to {to}"), &other)),
+        }
     }
 
     /// Everything written so far is on the card when this returns.

@@ -41,7 +41,21 @@ codes! {
     Running = "RUN-00", "the part works and has nothing to report";
     Starting = "RUN-01", "the part is starting";
     Stopped = "RUN-02", "the part was stopped on purpose";
+    PartDegraded = "RUN-03", "the part works with less than it should have";
+    PartFailed = "RUN-07", "the part cannot work";
+    PartDead = "RUN-08", "the part has ended or hangs: it should have spoken again and has not";
     InternalFault = "RUN-09", "the part met something that it should have made impossible";
+    StatusDark = "RUN-10", "nothing drives the status lights: not up yet, switched off, or the status part is dead";
+    KernelPanic = "RUN-11", "the kernel stopped and restarts the box by itself";
+    EngineFault = "RUN-12", "the container engine does not work";
+
+    LampTest = "PWR-01", "every light is tried, so that a dead one is noticed";
+    Locate = "PWR-02", "someone asked this box to show which one it is";
+    ShuttingDown = "PWR-03", "the box is shutting down";
+    SafeToUnplug = "PWR-04", "the box has shut down and the power may be taken away";
+
+    Booting = "BOT-01", "the kernel has started and the system is coming up";
+    PreparingCard = "BOT-02", "the card is being made ready for its first use";
 
     BootDevices = "INI-01", "the kernel's own file systems could not be mounted";
     BootModules = "INI-02", "a kernel module could not be loaded";
@@ -56,6 +70,60 @@ codes! {
     MachineIdVolatile = "STO-04", "the machine id could not be kept and is new at each boot";
     MachineIdReplaced = "STO-05", "the kept machine id was lost or damaged and has been replaced by a new one";
     SameDiskTwice = "STO-06", "two disks carry this image, and one of them was chosen";
+    StateUnchecked = "STO-07", "the state file system could not be checked, and is used all the same";
+    DiskFull = "STO-07", "the room for files is used up down to the reserve, so no order is taken";
+    StorageFault = "STO-08", "the card refused to read or write";
+    DataMissing = "STO-09", "the data partition could not be used for writing";
+    DiskFilling = "STO-10", "the room for files is running short";
+    CardWorn = "STO-11", "the card is near the end of its life";
+
+    OtherSlot = "SLT-01", "the box runs the other of its two systems, because the usual one did not start";
+    Updating = "UPD-01", "a new version is being written to the other slot";
+    UpdateTrial = "UPD-02", "a new version runs for the first time and is being tried";
+    UpdateFailed = "UPD-03", "the new version was not taken, and the old one goes on";
+
+    ConfigMissing = "CFG-01", "there is no stayput.toml on the card";
+    ConfigWrong = "CFG-02", "stayput.toml has a mistake";
+    ConfigUnreadable = "CFG-03", "stayput.toml is there and cannot be read";
+    ConfigIgnored = "CFG-04", "the changed stayput.toml has a mistake, so the last good one stays in force";
+    PlainHttp = "CFG-05", "stayput.toml allows endpoints without encryption";
+    SecretLeft = "CFG-06", "the activation code could not be wiped off the card";
+
+    NoLink = "NET-01", "the network cable is not connected";
+    NoDhcp = "NET-02", "no address came from the network";
+    NoDns = "NET-03", "names are not answered by the network";
+    NetworkComing = "NET-04", "the network is coming up";
+
+    ClockUnset = "CLK-01", "the clock could not be set";
+    ClockRefused = "CLK-02", "the region says that the clock is wrong";
+    ClockComing = "CLK-03", "the clock is being set";
+
+    TlsIntercepted = "TLS-01", "something on the way opens the encryption";
+
+    RegionUnreachable = "REG-01", "the region does not answer";
+    ProxyRefused = "REG-02", "the proxy does not let the box through";
+    QueueRefused = "REG-03", "the queue or bucket is missing or not allowed";
+    CredentialsLate = "REG-04", "credentials could not be renewed so far and still hold for a while";
+
+    ActivationExpired = "ACT-01", "the activation has expired";
+    ActivationWrong = "ACT-02", "the activation id or code is wrong";
+    ActivationUsedUp = "ACT-03", "the activation has been used by as many machines as it allows";
+    ActivationUnclear = "ACT-04", "a registration was sent and its answer was lost";
+    IdentityOther = "ACT-05", "the card's identity belongs to another board";
+    IdentityRefused = "ACT-06", "the region does not accept this box's identity any more";
+    Activating = "ACT-07", "the box is registering with the region";
+    Registered = "ACT-08", "the box is registered and its work is about to start";
+
+    AgentLost = "AGT-01", "the agent has lost the cluster";
+    ClusterRefused = "AGT-02", "the cluster is missing or does not take the box";
+    AgentComing = "AGT-03", "the agent is joining the cluster";
+
+    Working = "WRK-01", "orders are being carried out";
+    Waiting = "WRK-02", "orders are here whose files have not come yet";
+    Parked = "WRK-03", "orders were set aside because they cannot be carried out as they are";
+    Conflict = "WRK-04", "a result of the same name is there already, and both files were kept";
+    QueueRules = "WRK-05", "the queue's rules could lose orders";
+    WeakSeparation = "WRK-06", "network and files are handled in one container, not in two";
 }
 
 const fn is_code(text: &str) -> bool {

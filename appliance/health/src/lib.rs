@@ -1,4 +1,5 @@
-//! What all parts of the box share: the health file, state codes, board facts, the table of persistent paths.
+//! What all parts of the box share: the health file, state codes, board facts, the table of persistent paths,
+//! the marks of a new card.
 //!
 //! Everything here is a value and a parser of untrusted text, except [`Writer`], which renames one small file into
 //! place, and [`read`], which opens one. A part reports like this:
@@ -19,12 +20,15 @@ mod code;
 mod document;
 mod error;
 mod file;
+pub mod marks;
 mod moment;
 mod part;
 pub mod persist;
 mod reader;
 mod word;
 mod writer;
+
+use std::time::Duration;
 
 pub use board::Board;
 pub use code::Code;
@@ -36,6 +40,10 @@ pub use persist::PersistTable;
 pub use reader::{Reading, parse, read, read_in};
 pub use word::Word;
 pub use writer::Writer;
+
+/// How long a failure that nothing but a restart can mend stays on the console: `panic=` on the kernel command line, the
+/// wait of the initramfs program, and `kernel.panic` of the running box (`sysctl.d/60-stayput.conf`).
+pub const RESTART_AFTER: Duration = Duration::from_secs(10);
 
 /// Where the parts' health files are on the box.
 pub const DIRECTORY: &str = "/run/stayput/health";

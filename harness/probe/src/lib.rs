@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 pub mod bytes;
 pub mod work;
@@ -88,6 +89,18 @@ pub enum Op {
         /// From `Opened`.
         handle: u64,
     },
+    /// Opens a TCP connection, says something and hears the peer out, until it closes.
+    Connect {
+        /// The peer.
+        to: SocketAddr,
+        /// What to say.
+        #[serde(with = "bytes")]
+        data: Vec<u8>,
+        /// All of it within this many milliseconds.
+        timeout_ms: u64,
+        /// Hear at most this many bytes.
+        limit: u64,
+    },
     /// Writes all dirty pages to the disks.
     Sync,
 }
@@ -123,7 +136,7 @@ pub enum Answer {
     },
     /// To `Run`.
     Ran(Ran),
-    /// To `Read` and `Await`.
+    /// To `Read`, `Await` and `Connect`.
     Content {
         /// The bytes.
         #[serde(with = "bytes")]

@@ -5,6 +5,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
@@ -49,6 +50,9 @@ pub fn carry_out(op: Op, open: &Open) -> Outcome {
         Op::Close { handle } => {
             open.lock().1.remove(&handle);
             Ok(Answer::Nothing)
+        }
+        Op::Connect { to, data, timeout_ms, limit } => {
+            connect(to, &data, Duration::from_millis(timeout_ms), limit)
         }
         Op::Sync => {
             rustix::fs::sync();
@@ -214,6 +218,30 @@ fn wait_for_bytes(file: &File, timeout: Duration) -> Result<Answer, String> {
     Ok(Answer::Content { data, truncated: false })
 }
 
+fn connect(to: SocketAddr, say: &[u8], timeout: Duration, limit: u64) -> Result<Answer, String> {
+    let end = Instant::now() + timeout;
+    // A socket takes no timeout of zero.
+    let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+    let peer = to.to_string();
+    let mut stream = TcpStream::connect_timeout(&to, left()).map_err(cannot("connect to", &peer))?;
+    stream.set_write_timeout(Some(left())).and_then(|()| stream.write_all(say)).map_err(cannot("talk to", &peer))?;
+    let (mut data, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        if Instant::now() >= end {
+            return Err(format!("{peer} did not close the connection in time"));
+        }
+        stream.set_read_timeout(Some(left())).map_err(cannot("hear", &peer))?;
+        match stream.read(&mut buffer).map_err(cannot("hear", &peer))? {
+            0 => return Ok(Answer::Content { data, truncated: false }),
+            length => data.extend_from_slice(&buffer[..length]),
+        }
+        if data.len() as u64 > limit {
+            data.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            return Ok(Answer::Content { data, truncated: true });
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -301,6 +329,39 @@ mod tests {
         let me = all.iter().find(|p| p.pid == std::process::id()).unwrap();
         assert!(me.resident_kib.unwrap() > 0);
         assert!(me.program.is_some());
+    }
+
+    fn call(to: SocketAddr, timeout_ms: u64, limit: u64) -> Op {
+        Op::Connect { to, data: b"who\n".to_vec(), timeout_ms, limit }
+    }
+
+    #[test]
+    fn a_peer_is_heard_out_up_to_the_limit() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut said = [0; 4];
+                stream.read_exact(&mut said).unwrap();
+                stream.write_all(&said).unwrap();
+            }
+        });
+        assert_eq!(
+            done(call(to, 20_000, 4)),
+            Answer::Content { data: b"who\n".to_vec(), truncated: false }
+        );
+        assert_eq!(done(call(to, 20_000, 2)), Answer::Content { data: b"wh".to_vec(), truncated: true });
+    }
+
+    #[test]
+    fn a_peer_that_is_not_there_or_never_answers_is_named() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        // The kernel takes the connection; nobody ever accepts it.
+        assert!(failed(call(to, 50, 1)).contains(&format!("cannot hear {to}")));
+        drop(listener);
+        assert!(failed(call(to, 20_000, 1)).contains(&format!("cannot connect to {to}")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 
 use sha2::{Digest, Sha256};
+use stayput_health::marks::{self, Mark, Marked};
 
 use crate::egon::Loader;
 use crate::layout::{Layout, Partition};
@@ -38,9 +39,6 @@ pub struct Part {
     /// Of exactly these bytes, in hexadecimal.
     pub sha256: String,
 }
-
-/// The marks by which a box knows that a partition is new and may be formatted.
-pub const MARKS: [&str; 2] = ["stayput new state 1\n", "stayput new data 1\n"];
 
 /// Zeros of this length, at such a multiple, become a hole.
 const HOLE: usize = 64 * 1024;
@@ -97,9 +95,9 @@ fn file_system(layout: &Layout, name: &str, files: &[fat::File<'_>]) -> Result<V
 fn boot_state(layout: &Layout) -> Result<Vec<u8>> {
     let partition = layout.partition("boot-state")?;
     let mut bytes = vec![0; partition.size as usize];
-    for (index, mark) in MARKS.iter().enumerate() {
-        let at = layout.boot_state().marks as usize + index * SECTOR as usize;
-        bytes[at..at + mark.len()].copy_from_slice(mark.as_bytes());
+    for marked in Marked::ALL {
+        let at = (layout.boot_state().marks + marked.offset()) as usize;
+        bytes[at..at + marks::SECTOR].copy_from_slice(&marked.sector());
     }
     Ok(bytes)
 }
@@ -216,11 +214,10 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
         }
     }
     let state = layout.partition("boot-state")?;
-    for (index, mark) in (0..).zip(MARKS) {
-        let sector =
-            read(image, "the marks", state.start + layout.boot_state().marks + index * SECTOR, SECTOR)?;
-        if !sector.starts_with(mark.as_bytes()) {
-            return mismatch(format!("the mark {mark:?} is missing"));
+    for marked in Marked::ALL {
+        let at = state.start + layout.boot_state().marks + marked.offset();
+        if marked.read(&read(image, "the marks", at, SECTOR)?) != Mark::New {
+            return mismatch(format!("the mark {:?} is missing", marked.text()));
         }
     }
     let root = layout.partition("root-a")?;

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stayput_health::Board;
+use stayput_health::{Board, RESTART_AFTER};
 
 use crate::addresses::Uboot;
 use crate::{Error, Layout, Result};
@@ -62,12 +62,14 @@ pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout)
 /// The kernel's command line, with U-Boot's variables for what the slot decides.
 pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
     Ok(format!(
-        "console={} audit=0 panic=10 stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
-         stayput.state={} stayput.marks={}",
+        "console={} audit=0 panic={} stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
+         stayput.state={} stayput.marks={} stayput.marks_at={}",
         board.console,
+        RESTART_AFTER.as_secs(),
         layout.disk_id_hex(),
         layout.partition("state")?.number,
         layout.boot_state().number,
+        layout.boot_state().marks,
     ))
 }
 

@@ -57,7 +57,7 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
         "if test \"${board}\" = \"qemu-arm\"; then",
         "setenv stayput_root 7",
         "console=ttyS0,115200 audit=0 panic=10 stayput.slot=${stayput_slot} stayput.disk=53544159 \
-         stayput.root=${stayput_root} stayput.state=10 stayput.marks=5",
+         stayput.root=${stayput_root} stayput.state=10 stayput.marks=5 stayput.marks_at=8388608",
         "console=ttyAMA0 audit=0",
         "booti 0x40200000 0x4ff00000:${stayput_initrd} 0x4fa00000",
         // PG11, PA6, PA1; PA0, PA2, PA3 pulled down.

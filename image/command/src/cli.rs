@@ -9,7 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
-use crate::{build, exit, lock, run, show};
+use crate::{build, exit, lock, run, show, verify};
 
 /// Builds, boots and explains the Stayput card image.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
     Run(RunArgs),
     /// Explain an image: its packages, files, partitions or sizes
     Show(ShowArgs),
+    /// Hold an image or a card against its manifest, part by part
+    Verify(VerifyArgs),
     /// Print what the boot tests need, as shell assignments
     #[command(hide = true)]
     TestInputs(BuildArgs),
@@ -62,6 +64,9 @@ pub struct LockArgs {
     /// Take the newest versions and print what changed, security updates marked
     #[arg(long)]
     pub update: bool,
+    /// Accept a mirror that is behind the lock: older release files, older versions
+    #[arg(long, requires = "update")]
+    pub allow_older: bool,
     /// Only say whether the lock fits image/packages.toml; no network
     #[arg(long, conflicts_with = "update")]
     pub check: bool,
@@ -117,23 +122,42 @@ pub struct ShowArgs {
     pub board: String,
 }
 
+/// `stayput verify`
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// An image, its .zst, or the device of a card
+    #[arg(value_name = "IMAGE|DEVICE")]
+    pub subject: PathBuf,
+    /// What it is held against (default: the manifest beside the image, else that of the last build)
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    /// The image itself, to name bytes and files that differ (default: the one beside the manifest)
+    #[arg(long, value_name = "IMAGE")]
+    pub reference: Option<PathBuf>,
+    /// The board whose last build it is held against
+    #[arg(long, default_value = "nanopi-neo2")]
+    pub board: String,
+}
+
 /// Parses the command line and runs the command.
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
     tracing_to_stderr(cli.verbose);
-    let tree = match &cli.tree {
-        Some(root) => SourceTree::at(root)?,
-        None => SourceTree::find()?,
+    let tree = || match &cli.tree {
+        Some(root) => SourceTree::at(root),
+        None => SourceTree::find(),
     };
     // Tracing lines and a moving progress line would write over each other.
     let mut steps = Steps::new(cli.quiet || cli.verbose > 0);
     match cli.command {
-        Command::Lock(args) => lock::run(&tree, &args, &mut steps),
-        Command::Fetch(args) => build::fetch_only(&tree, &args, &mut steps),
-        Command::Build(args) => build::run(&tree, &args, &mut steps),
-        Command::Run(args) => run::run(&tree, &args),
-        Command::Show(args) => show::run(&tree, &args),
-        Command::TestInputs(args) => build::test_inputs(&tree, &args, &mut steps),
+        Command::Lock(args) => lock::run(&tree()?, &args, &mut steps),
+        Command::Fetch(args) => build::fetch_only(&tree()?, &args, &mut steps),
+        Command::Build(args) => build::run(&tree()?, &args, &mut steps),
+        Command::Run(args) => run::run(&tree()?, &args),
+        Command::Show(args) => show::run(&tree()?, &args),
+        // Who checks a card has an image and its manifest, not necessarily this tree.
+        Command::Verify(args) => verify::run(tree, &args, &mut steps),
+        Command::TestInputs(args) => build::test_inputs(&tree()?, &args, &mut steps),
     }
 }
 

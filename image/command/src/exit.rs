@@ -74,7 +74,41 @@ fn of_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Code> {
     if let Some(error) = cause.downcast_ref::<packages::Error>() {
         return Some(of_packages(error.kind()));
     }
+    if let Some(error) = cause.downcast_ref::<stayput_harness::Error>() {
+        return Some(of_harness(error));
+    }
+    if let Some(error) = cause.downcast_ref::<stayput_toolchain::Error>() {
+        return Some(of_toolchain(error));
+    }
+    // What these refuse is a table of the tree, or a file that does not fit it.
+    if cause.is::<stayput_card::Error>()
+        || cause.is::<stayput_rootfs::Error>()
+        || cause.is::<stayput_kmod::Error>()
+    {
+        return cause.source().and_then(of_cause).or(Some(Code::Usage));
+    }
     cause.downcast_ref::<std::io::Error>().map(|_| Code::Storage)
+}
+
+fn of_harness(error: &stayput_harness::Error) -> Code {
+    match error {
+        stayput_harness::Error::Missing { .. } => Code::Missing,
+        stayput_harness::Error::File { .. } => Code::Storage,
+        _ => Code::Failed,
+    }
+}
+
+fn of_toolchain(error: &stayput_toolchain::Error) -> Code {
+    use stayput_toolchain::Error as E;
+    match error {
+        E::Host { .. } | E::NoPinned { .. } | E::Nothing { .. } => Code::Missing,
+        E::Choice { .. } => Code::Usage,
+        E::Packages { source, .. } => {
+            let packages = source.downcast_ref::<packages::Error>();
+            packages.map_or(Code::Failed, |error| of_packages(error.kind()))
+        }
+        _ => Code::Failed,
+    }
 }
 
 fn of_packages(kind: packages::Kind) -> Code {
@@ -116,6 +150,25 @@ mod tests {
     #[test]
     fn an_error_without_a_code_is_a_general_failure() {
         assert_eq!(code(&anyhow::anyhow!("odd")), Code::Failed);
+    }
+
+    #[test]
+    fn a_program_that_is_not_installed_has_its_own_code() {
+        let error = stayput_harness::Error::Missing { program: "qemu-img".into(), package: "qemu-utils" };
+        assert_eq!(code(&error.into()), Code::Missing);
+    }
+
+    #[test]
+    fn a_mistake_in_a_table_of_the_tree_is_the_users_to_mend() {
+        let error = stayput_card::Layout::parse("card.toml", "version = 9\n").expect_err("no such version");
+        assert_eq!(code(&error.into()), Code::Usage);
+    }
+
+    #[test]
+    fn a_full_disk_below_a_table_stays_a_full_disk() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let error = stayput_card::Error::Write { part: "root-a".into(), source: full };
+        assert_eq!(code(&error.into()), Code::Storage);
     }
 
     #[test]

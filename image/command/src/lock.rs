@@ -1,7 +1,7 @@
 //! `stayput lock`: pins the packages, and says what changed.
 
 use stayput_packages::Manifest;
-use stayput_packages::change::changes;
+use stayput_packages::change::{changes, refuse_setbacks};
 use stayput_packages::lock::{self, Lock};
 
 use crate::cli::LockArgs;
@@ -28,17 +28,20 @@ pub fn run(tree: &SourceTree, args: &LockArgs, steps: &mut Steps) -> anyhow::Res
         let said = format!("{} packages", new.packages.len());
         Ok((new, said))
     })?;
-    new.save(&path)?;
     let changes = old.as_ref().map(|old| changes(old, &new)).unwrap_or_default();
     for change in &changes {
         println!("{change}");
     }
+    if let (Some(old), false) = (&old, args.allow_older) {
+        refuse_setbacks(old, &new)?;
+    }
+    new.save(&path)?;
     let security = changes.iter().filter(|change| change.security).count();
     match (old, changes.len()) {
         (None, _) => println!("New lock: {} packages.", new.packages.len()),
         (Some(_), 0) => println!("No package changed."),
         (Some(_), count) => println!(
-            "{count} changes, {security} of them security updates. Build and test, then commit the lock."
+            "Changed: {count}, security updates among them: {security}. Build and test, then commit the lock."
         ),
     }
     Ok(())

@@ -4,6 +4,7 @@ mod boards;
 mod build;
 mod cli;
 mod exit;
+mod image_file;
 mod lock;
 mod manifest;
 mod progress;
@@ -11,6 +12,7 @@ mod run;
 mod show;
 mod supply;
 mod tree;
+mod verify;
 
 fn main() -> std::process::ExitCode {
     exit::report(cli::run())

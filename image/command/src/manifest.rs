@@ -1,5 +1,6 @@
 //! `manifest.json`: what a built image holds, so that it can be shown and later verified.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub serves: Vec<String>,
     /// `pinned`, or `fallback`: an image with no promise about its hash.
     pub toolchain: stayput_toolchain::Record,
+    /// How the box's programs were compiled: `box`, or `box-dev` for an image that is only for work on them.
+    pub profile: String,
     /// SHA-256 of image/packages.lock.
     pub lock_sha256: String,
     /// The image file as a whole.
@@ -59,6 +62,12 @@ pub struct Partition {
     pub room: Option<u64>,
     /// What the image puts there.
     pub content: Option<Blob>,
+    /// The files in it, where it is a FAT.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Blob>,
+    /// The bytes themselves in hex, of the one sector that a box may change in a known way: the partition table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<String>,
 }
 
 /// A package whose files are in the image.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::date;
+use crate::error::{Error, Result};
 use crate::index::Archive;
 use crate::lock::{Lock, Locked};
 use crate::version::Version;
@@ -82,6 +84,22 @@ fn compare(was: &Locked, is: &Locked) -> Option<What> {
         return Some(What::Features(gained, lost));
     }
     None
+}
+
+/// Refuses a new lock that goes back in time against an old one: an older release file of a suite, an older version of
+/// a package, or other bytes under a version that was there before. A signature stays good for ever, so a mirror (or
+/// whoever sits before it) could serve the archive of last year, holes included.
+pub fn refuse_setbacks(old: &Lock, new: &Lock) -> Result<()> {
+    let mut setbacks = Vec::new();
+    for release in &new.releases {
+        let Some(before) = old.releases.iter().find(|before| before.suite == release.suite) else { continue };
+        if date::parse(&release.date) < date::parse(&before.date) {
+            setbacks.push(format!("{} of {}, locked before: {}", release.suite, release.date, before.date));
+        }
+    }
+    let back = |change: &&Change| matches!(change.what, What::Downgraded(..) | What::Replaced(_));
+    setbacks.extend(changes(old, new).iter().filter(back).map(Change::to_string));
+    if setbacks.is_empty() { Ok(()) } else { Err(Error::Setback { setbacks }) }
 }
 
 impl fmt::Display for Change {

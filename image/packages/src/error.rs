@@ -141,6 +141,16 @@ pub enum Error {
         packages: Vec<GonePackage>,
     },
 
+    /// A new lock would go back in time.
+    #[error(
+        "the mirror is behind the lock; nothing was written:\n{}\n  try again later or take another mirror (--mirror); to go back on purpose: stayput lock --update --allow-older",
+        listing(setbacks)
+    )]
+    Setback {
+        /// Suites and packages that would become older, or other bytes under the same version.
+        setbacks: Vec<String>,
+    },
+
     /// `--offline`, and the cache lacks something.
     #[error("offline, and the cache '{}' lacks {} of the packages:\n{}\n  run the same command once without --offline", cache.display(), missing.len(), listing(missing))]
     Offline {
@@ -260,9 +270,11 @@ impl Error {
             | Error::Unresolved { .. } => Kind::Usage,
             Error::Unreachable { .. } | Error::NotFound { .. } | Error::Offline { .. } => Kind::Network,
             Error::Gone { .. } => Kind::Gone,
-            Error::WrongHash { .. } | Error::Signature { .. } | Error::Key { .. } | Error::Expired { .. } => {
-                Kind::Integrity
-            }
+            Error::WrongHash { .. }
+            | Error::Signature { .. }
+            | Error::Key { .. }
+            | Error::Setback { .. }
+            | Error::Expired { .. } => Kind::Integrity,
             Error::Text { .. } | Error::Release { .. } | Error::Index { .. } | Error::Package { .. } => {
                 Kind::Input
             }

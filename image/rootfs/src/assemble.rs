@@ -3,39 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use stayput_packages::deb::{Entry, EntryKind};
+
 use crate::error::{Error, Finding, Result};
 use crate::prune::Pruner;
 use crate::rules::Rules;
 use crate::tree::{Kind, Node, Tree, normalize};
 use crate::{certificates, generate, inspect, links, names, overlay, references, units, variable};
-
-/// One entry of a package, in the shape in which the package reader gives it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageEntry {
-    /// `usr/bin/x`; a leading `./` or `/` does no harm.
-    pub path: String,
-    /// What it is.
-    pub kind: EntryKind,
-    /// Permission bits.
-    pub mode: u32,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-/// What a package can hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A directory.
-    Directory,
-    /// A file and its content.
-    File(Vec<u8>),
-    /// A symbolic link and its target.
-    Symlink(String),
-    /// Another name for the file at this path of the same package.
-    Hardlink(String),
-}
 
 /// A file that the builder made: a program for the box, kernel modules and their indexes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +39,7 @@ const RULES: &str = "image/rootfs.toml";
 /// Puts the root file system together, or says everything that is wrong with it.
 pub fn assemble(
     rules: &Rules,
-    packages: Vec<(String, Vec<PackageEntry>)>,
+    packages: Vec<(String, Vec<Entry>)>,
     overlay_dir: &Path,
     generated: Vec<Generated>,
     release: &Release,
@@ -111,7 +85,7 @@ fn unpack(
     rules: &Rules,
     pruner: &mut Pruner,
     package: &str,
-    entries: Vec<PackageEntry>,
+    entries: Vec<Entry>,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
     let mut kept: Vec<(String, Node)> = Vec::new();
@@ -126,7 +100,7 @@ fn unpack(
             _ => None,
         })
         .collect();
-    for PackageEntry { path, kind, mode, uid, gid } in entries {
+    for Entry { path, kind, mode, uid, gid } in entries {
         if is_root(&path) {
             continue;
         }
@@ -217,11 +191,11 @@ mod tests {
         Rules::parse(&format!("version = 1\n{text}"), "t").unwrap()
     }
 
-    fn entry(path: &str, kind: EntryKind) -> PackageEntry {
-        PackageEntry { path: path.into(), kind, mode: 0o755, uid: 0, gid: 0 }
+    fn entry(path: &str, kind: EntryKind) -> Entry {
+        Entry { path: path.into(), kind, mode: 0o755, uid: 0, gid: 0 }
     }
 
-    fn unpacked(rules: &Rules, entries: Vec<PackageEntry>) -> Result<Tree> {
+    fn unpacked(rules: &Rules, entries: Vec<Entry>) -> Result<Tree> {
         let mut tree = Tree::new();
         let mut pruner = Pruner::new(rules).unwrap();
         unpack(&mut tree, rules, &mut pruner, "pkg", entries, &mut Vec::new()).map(|()| tree)

@@ -28,7 +28,7 @@ mod tree;
 mod units;
 mod variable;
 
-pub use assemble::{EntryKind, Generated, PackageEntry, Release, assemble};
+pub use assemble::{Generated, Release, assemble};
 pub use error::{Error, Finding, Result};
 pub use rules::{Mode, Rules};
 pub use tree::{Kind, Node, Tree};

@@ -5,9 +5,8 @@
 use std::fs;
 use std::path::Path;
 
-use stayput_rootfs::{
-    EntryKind, Error, Finding, Generated, Kind, PackageEntry, Release, Result, Rules, Tree, assemble,
-};
+use stayput_packages::deb::{Entry, EntryKind};
+use stayput_rootfs::{Error, Finding, Generated, Kind, Release, Result, Rules, Tree, assemble};
 
 const RULES: &str = r#"
 version = 1
@@ -51,17 +50,17 @@ why = "devtmpfs"
 const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 
 struct Bench {
-    packages: Vec<(String, Vec<PackageEntry>)>,
+    packages: Vec<(String, Vec<Entry>)>,
     overlay: tempfile::TempDir,
     generated: Vec<Generated>,
     rules: String,
 }
 
-fn entry(path: &str, kind: EntryKind, mode: u32) -> PackageEntry {
-    PackageEntry { path: path.to_owned(), kind, mode, uid: 0, gid: 0 }
+fn entry(path: &str, kind: EntryKind, mode: u32) -> Entry {
+    Entry { path: path.to_owned(), kind, mode, uid: 0, gid: 0 }
 }
 
-fn file(path: &str, content: &str, mode: u32) -> PackageEntry {
+fn file(path: &str, content: &str, mode: u32) -> Entry {
     entry(path, EntryKind::File(content.as_bytes().to_vec()), mode)
 }
 
@@ -132,7 +131,7 @@ impl Bench {
         }
     }
 
-    fn add(&mut self, entry: PackageEntry) {
+    fn add(&mut self, entry: Entry) {
         self.packages[1].1.push(entry);
     }
 

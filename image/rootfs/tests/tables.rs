@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stayput_health::PersistTable;
 use stayput_packages::{Cache, Lock, Source, deb};
-use stayput_rootfs::{EntryKind, Kind, PackageEntry, Release, Rules, Tree, assemble};
+use stayput_rootfs::{Kind, Release, Rules, Tree, assemble};
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -35,31 +35,12 @@ fn real_tree() -> Option<Tree> {
         }
     };
     let contents = deb::read_all(&paths, &()).unwrap();
-    let packages =
-        packages.iter().zip(contents).map(|(package, entries)| (package.name.clone(), convert(entries)));
+    let packages = packages.iter().zip(contents).map(|(package, entries)| (package.name.clone(), entries));
     let release = Release { version: "0.0.0".into(), toolchain: "pinned".into() };
     match assemble(&rules(), packages.collect(), &top().join("overlay"), Vec::new(), &release) {
         Ok(tree) => Some(tree),
         Err(error) => panic!("{error}"),
     }
-}
-
-fn convert(entries: Vec<deb::Entry>) -> Vec<PackageEntry> {
-    entries
-        .into_iter()
-        .map(|deb::Entry { path, kind, mode, uid, gid }| PackageEntry {
-            path,
-            kind: match kind {
-                deb::EntryKind::Directory => EntryKind::Directory,
-                deb::EntryKind::File(content) => EntryKind::File(content),
-                deb::EntryKind::Symlink(target) => EntryKind::Symlink(target),
-                deb::EntryKind::Hardlink(target) => EntryKind::Hardlink(target),
-            },
-            mode,
-            uid,
-            gid,
-        })
-        .collect()
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! The last step of a build: the card image and its manifest, in place of the old ones only when they are whole.
 
-use std::fs::File;
+use std::collections::BTreeMap;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Context;
-use stayput_card::{egon, fat, image};
+use stayput_card::{egon, fat, image, mbr};
 use stayput_rootfs::{Kind, Tree};
 
 use super::slot::{Loaders, QEMU_UBOOT, Slot};
@@ -30,9 +32,10 @@ pub fn write(
         board: job.boards[0].board.name.to_string(),
         serves: job.boards.iter().map(|folder| folder.board.name.to_string()).collect(),
         toolchain: job.toolchain.clone(),
+        profile: job.profile().as_str().to_owned(),
         lock_sha256: job.supply.lock_sha256()?,
         image,
-        partitions: partitions(job, &parts),
+        partitions: partitions(job, &parts, slot),
         packages: packages(job)?,
         files: files(root),
     };
@@ -77,7 +80,7 @@ fn write_image(
 }
 
 /// Every region of the card in the order of its bytes.
-fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
+fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot) -> Vec<Partition> {
     let content = |name: &str| {
         parts
             .iter()
@@ -90,6 +93,12 @@ fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
         offset: partition.start,
         room: (partition.name != "data").then_some(partition.size),
         content: content(&partition.name),
+        files: match partition.name.as_str() {
+            "loader" => [("boot.scr".to_owned(), Blob::of(&slot.boot_script))].into(),
+            "boot-a" => slot.files.iter().map(|(name, bytes)| (name.clone(), Blob::of(bytes))).collect(),
+            _ => BTreeMap::new(),
+        },
+        verbatim: None,
     });
     let named = |name: &str| job.layout.partitions().iter().any(|partition| partition.name == name);
     let outside = parts.iter().filter(|part| !named(&part.name)).map(|part| Partition {
@@ -98,6 +107,8 @@ fn partitions(job: &Job<'_>, parts: &[image::Part]) -> Vec<Partition> {
         offset: part.offset,
         room: Some(part.size),
         content: content(&part.name),
+        files: BTreeMap::new(),
+        verbatim: (part.name == "table").then(|| manifest::hex(&mbr::table(&job.layout)[0].bytes)),
     });
     let mut all: Vec<_> = table.chain(outside).collect();
     all.sort_by_key(|partition| partition.offset);
@@ -138,7 +149,8 @@ fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
     std::io::Write::write_all(&mut file, bytes).with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
-    std::os::unix::fs::PermissionsExt::set_mode(&mut file.as_file().metadata()?.permissions(), 0o644);
+    // A temporary file is its owner's alone; an output is for everyone who may enter the tree.
+    file.as_file().set_permissions(Permissions::from_mode(0o644)).with_context(failed)?;
     file.persist(path).with_context(failed)?;
     Ok(())
 }

@@ -44,6 +44,12 @@ struct Job<'a> {
     dev: bool,
 }
 
+impl Job<'_> {
+    fn profile(&self) -> toolchain::Profile {
+        if self.dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box }
+    }
+}
+
 /// Runs the command.
 pub fn run(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Result<()> {
     let (output, manifest) = build(tree, args, steps)?;
@@ -52,6 +58,9 @@ pub fn run(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Re
     println!("{}  {}  {}", manifest.image.sha256, size(manifest.image.size), shown.display());
     if manifest.toolchain.toolchain == toolchain::Kind::Fallback {
         println!("toolchain: fallback (the image works; its hash is not the published one)");
+    }
+    if args.dev {
+        println!("profile: box-dev (for work on the box's programs; its hash is not the published one)");
     }
     Ok(())
 }
@@ -91,6 +100,11 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         let said = format!("root {}, slot {}", size(size_of_root), size(slot.size()));
         Ok((slot, said))
     })?;
+    // An input that changed while the build read it would put these bytes under a wrong name.
+    anyhow::ensure!(
+        inputs::sha256(&job)? == inputs,
+        "a file of the tree changed during the build: build again"
+    );
     let manifest = steps.step("Card image", |_| {
         card::write(&job, &inputs, &root, &squashed, &slot, &slot::loaders(&job, &others)?)
     })?;

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use anyhow::Context;
 use stayput_packages::{deb, elf};
-use stayput_rootfs::{
-    EntryKind, Generated, Kind, Node, PackageEntry, Release, Rules, Tree, assemble as lay, squashfs,
-};
+use stayput_rootfs::{Generated, Kind, Node, Release, Rules, Tree, assemble as lay, squashfs};
+
+use stayput_toolchain::Profile;
 
 use super::Job;
 use super::slot::Kernel;
@@ -17,10 +17,14 @@ use crate::supply::Opened;
 /// Lays the tree.
 pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow::Result<(Tree, String)> {
     let rules = Rules::load(&job.tree.path("image/rootfs.toml"))?;
-    let packages = packages.into_iter().map(|package| (package.name, entries(package.entries))).collect();
+    let packages = packages.into_iter().map(|package| (package.name, package.entries)).collect();
     let release = Release {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        toolchain: job.toolchain.toolchain.as_str().to_owned(),
+        // Whoever looks at the box sees that such an image is not the published one.
+        toolchain: match job.profile() {
+            Profile::Box => job.toolchain.toolchain.to_string(),
+            Profile::BoxDev => format!("{}, development", job.toolchain.toolchain),
+        },
     };
     let mut generated = modules(kernel)?;
     generated.extend(boards(job));
@@ -28,22 +32,6 @@ pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow
     libraries(&tree)?;
     let said = format!("{} paths, {}", tree.len(), size(tree.content_bytes()));
     Ok((tree, said))
-}
-
-fn entries(entries: Vec<deb::Entry>) -> Vec<PackageEntry> {
-    let convert = |entry: deb::Entry| PackageEntry {
-        path: entry.path,
-        kind: match entry.kind {
-            deb::EntryKind::Directory => EntryKind::Directory,
-            deb::EntryKind::File(bytes) => EntryKind::File(bytes),
-            deb::EntryKind::Symlink(target) => EntryKind::Symlink(target),
-            deb::EntryKind::Hardlink(target) => EntryKind::Hardlink(target),
-        },
-        mode: entry.mode,
-        uid: entry.uid,
-        gid: entry.gid,
-    };
-    entries.into_iter().map(convert).collect()
 }
 
 /// Refuses a tree in which a program would miss a shared library on the box.

@@ -142,7 +142,7 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
 
     let mut files = BTreeMap::new();
     files.insert("slot.scr".to_owned(), script::image("stayput slot", &slot_script)?);
-    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image)?);
+    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image));
     files.insert("initrd.zst".to_owned(), initramfs(job, kernel)?);
     let size =
         |files: &BTreeMap<String, Vec<u8>>, name: &str| files.get(name).map_or(0, |file| file.len() as u64);

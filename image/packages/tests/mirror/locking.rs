@@ -232,6 +232,24 @@ fn an_update_tells_the_security_upgrade() {
 }
 
 #[test]
+fn a_mirror_that_replays_an_older_archive_is_refused_with_what_would_go_back() {
+    let mut archive = TestArchive::with(&[package("tool", "2", "")]);
+    let locked = archive.lock_of(&["tool"]);
+    change::refuse_setbacks(&locked, &archive.lock_of(&["tool"])).unwrap();
+    // The same signed key, a month earlier: the main suite has no Valid-Until that would give it away.
+    archive.packages.insert("trixie", vec![package("tool", "1", "")]);
+    let month_ago = format!("Date: {}\n", stayput_packages::date::format(NOW - 30 * 86_400));
+    archive.release_fields.insert("trixie", month_ago);
+    archive.publish();
+    let error = change::refuse_setbacks(&locked, &archive.lock_of(&["tool"])).unwrap_err();
+    assert_eq!(error.kind(), Kind::Integrity);
+    let said = error.to_string();
+    for expected in ["trixie of", "DOWNGRADED  tool arm64 2 -> 1", "--allow-older"] {
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
 fn the_lock_of_the_tree_fits_the_package_list_of_the_tree() {
     let image = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let manifest = stayput_packages::Manifest::load(&image.join("packages.toml")).unwrap();
