@@ -70,12 +70,12 @@ codes! {
     MachineIdVolatile = "STO-04", "the machine id could not be kept and is new at each boot";
     MachineIdReplaced = "STO-05", "the kept machine id was lost or damaged and has been replaced by a new one";
     SameDiskTwice = "STO-06", "two disks carry this image, and one of them was chosen";
-    StateUnchecked = "STO-07", "the state file system could not be checked, and is used all the same";
     DiskFull = "STO-07", "the room for files is used up down to the reserve, so no order is taken";
     StorageFault = "STO-08", "the card refused to read or write";
     DataMissing = "STO-09", "the data partition could not be used for writing";
     DiskFilling = "STO-10", "the room for files is running short";
     CardWorn = "STO-11", "the card is near the end of its life";
+    StateUnchecked = "STO-12", "the state file system could not be checked, and is used all the same";
 
     OtherSlot = "SLT-01", "the box runs the other of its two systems, because the usual one did not start";
     Updating = "UPD-01", "a new version is being written to the other slot";

@@ -1,40 +1,89 @@
-//! What a partition holds, as far as it decides on formatting: the ext4 super block and its label. Pure.
-
-/// How many bytes of a partition are looked at.
-pub const LENGTH: usize = 2048;
+//! The super block of the ext family: the one at the start of a partition, and its copies further in. Pure.
+//!
+//! The copies matter because the first can be damaged while every file is still there.
 
 /// The label of the file system that keeps state.
 pub const STATE_LABEL: &str = "stayput-state";
 
-/// Where the super block begins.
-const START: usize = 1024;
+/// The label of one that is being made: nothing has ever been kept on it.
+pub const MAKING_LABEL: &str = "stayput-making";
 
-/// What was found at a partition's start.
+/// Where the first super block begins.
+pub const START: u64 = 1024;
+
+/// How long a super block is.
+pub const LENGTH: usize = 1024;
+
+/// What a super block says, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// A file system of the ext family with the label of ours.
-    State,
-    /// One with another label.
-    OtherLabel(String),
-    /// None of the family.
-    NoFileSystem,
+pub struct Superblock {
+    /// The label, without control characters.
+    pub label: String,
+    /// The size of a block is 1024 shifted by this.
+    shift: u32,
+    /// The block group that it stands in.
+    group: u16,
 }
 
-/// Looks at a partition's first bytes.
-pub fn probe(bytes: &[u8]) -> Content {
-    let Some(block) = bytes.get(START..LENGTH) else {
-        return Content::NoFileSystem;
-    };
-    if block[0x38..0x3a] != [0x53, 0xef] {
-        return Content::NoFileSystem;
+impl Superblock {
+    /// What is in these bytes, if they are one.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let block = bytes.get(..LENGTH)?;
+        if block[0x38..0x3a] != [0x53, 0xef] {
+            return None;
+        }
+        let label = block[0x78..0x88].split(|byte| *byte == 0).next().unwrap_or_default();
+        Some(Self {
+            label: String::from_utf8_lossy(label).escape_debug().to_string(),
+            shift: u32::from_le_bytes([block[0x18], block[0x19], block[0x1a], block[0x1b]]),
+            group: u16::from_le_bytes([block[0x5a], block[0x5b]]),
+        })
     }
-    let label = &block[0x78..0x88];
-    let label = label.split(|byte| *byte == 0).next().unwrap_or_default();
-    if label == STATE_LABEL.as_bytes() {
-        Content::State
-    } else {
-        Content::OtherLabel(String::from_utf8_lossy(label).escape_debug().to_string())
+}
+
+/// A place where a copy would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes from the partition's start.
+    pub at: u64,
+    shift: u32,
+    group: u16,
+}
+
+impl Place {
+    /// Whether a super block that was found here is the copy that belongs here. One of a file system that once began
+    /// elsewhere on the card names another group.
+    pub fn is_home_of(&self, found: &Superblock) -> bool {
+        (self.shift, self.group) == (found.shift, found.group)
     }
+
+    /// The size of a block, and the number of the one that the copy is in: what `e2fsck -B -b` wants.
+    pub fn block(&self) -> (u64, u64) {
+        let size = 1024 << self.shift;
+        (size, self.at / size)
+    }
+}
+
+/// The places of copies on a partition of `size` bytes, with each size of block that mke2fs chooses: the groups 1 and the
+/// powers of 3, 5 and 7, each as long as one block of bitmap can say.
+pub fn copies(size: u64) -> Vec<Place> {
+    let mut places = Vec::new();
+    for shift in [2, 1, 0] {
+        let block = 1024 << shift;
+        // With the smallest blocks the first holds the boot sector alone, and all counting begins after it.
+        let first = u64::from(shift == 0);
+        let mut groups: Vec<u16> =
+            [3_u16, 5, 7].iter().flat_map(|base| (0..6).map(|power| base.pow(power))).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let all = groups.into_iter().map(|group| Place {
+            at: (u64::from(group) * 8 * block + first) * block,
+            shift,
+            group,
+        });
+        places.extend(all.filter(|place| place.at + LENGTH as u64 <= size));
+    }
+    places
 }
 
 #[cfg(test)]
@@ -43,39 +92,64 @@ pub(crate) mod tests {
 
     use super::*;
 
-    pub(crate) fn labelled(label: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 4096];
-        bytes[1024 + 0x38..1024 + 0x3a].copy_from_slice(&[0x53, 0xef]);
-        bytes[1024 + 0x78..1024 + 0x78 + label.len()].copy_from_slice(label);
+    /// A super block as it would stand at `place`, or as the first one.
+    pub(crate) fn labelled(label: &[u8], place: Option<Place>) -> Vec<u8> {
+        let mut bytes = vec![0; LENGTH];
+        bytes[0x38..0x3a].copy_from_slice(&[0x53, 0xef]);
+        bytes[0x78..0x78 + label.len()].copy_from_slice(label);
+        let (shift, group) = place.map_or((2, 0), |place| (place.shift, place.group));
+        bytes[0x18..0x1c].copy_from_slice(&shift.to_le_bytes());
+        bytes[0x5a..0x5c].copy_from_slice(&group.to_le_bytes());
         bytes
     }
 
     #[test]
-    fn the_label_decides_whether_it_is_ours() {
-        assert_eq!(probe(&labelled(b"stayput-state")), Content::State);
-        assert_eq!(probe(&labelled(b"stayput-state\0old")), Content::State);
-        for other in [&b""[..], b"stayput", b"stayput-state2", b"STAYPUT-STATE"] {
-            assert!(matches!(probe(&labelled(other)), Content::OtherLabel(_)), "{other:?}");
+    fn the_label_ends_at_its_first_zero() {
+        for (bytes, label) in [(&b"stayput-state"[..], "stayput-state"), (b"a\0b", "a"), (b"", "")] {
+            assert_eq!(Superblock::parse(&labelled(bytes, None)).unwrap().label, label);
         }
     }
 
     #[test]
-    fn a_blank_or_short_or_foreign_start_is_no_file_system() {
-        assert_eq!(probe(&[]), Content::NoFileSystem);
-        assert_eq!(probe(&[0; 4096]), Content::NoFileSystem);
-        assert_eq!(probe(&[0xff; 4096]), Content::NoFileSystem);
-        assert_eq!(probe(&labelled(b"stayput-state")[..2047]), Content::NoFileSystem);
+    fn a_blank_or_short_or_foreign_block_is_none() {
+        for bytes in [&[][..], &[0; LENGTH], &[0xff; LENGTH], &labelled(b"x", None)[..LENGTH - 1]] {
+            assert_eq!(Superblock::parse(bytes), None);
+        }
     }
 
     #[test]
     fn a_label_from_outside_cannot_bring_control_characters_into_the_log() {
-        assert_eq!(probe(&labelled(b"\x1b[2J\n")), Content::OtherLabel("\\u{1b}[2J\\n".to_owned()));
+        assert_eq!(Superblock::parse(&labelled(b"\x1b[2J\n", None)).unwrap().label, "\\u{1b}[2J\\n");
+    }
+
+    #[test]
+    fn copies_are_looked_for_where_mke2fs_says_that_it_puts_them() {
+        let blocks = |shift| {
+            let places = copies(512 << 20).into_iter().filter(move |place| place.shift == shift);
+            places.map(|place| place.block().1).collect::<Vec<_>>()
+        };
+        assert_eq!(blocks(2), [32768, 98304]);
+        assert_eq!(blocks(1), [16384, 49152, 81920, 114_688, 147_456]);
+        assert_eq!(blocks(0), [8193, 24577, 40961, 57345, 73729, 204_801, 221_185, 401_409]);
+        assert!(copies(0).is_empty() && copies(1 << 20).is_empty());
+        assert!(copies(u64::MAX).len() > 40);
+    }
+
+    #[test]
+    fn a_copy_that_names_another_group_or_size_of_block_is_not_at_home() {
+        let places = copies(512 << 20);
+        for place in &places {
+            let found = Superblock::parse(&labelled(b"x", Some(*place))).unwrap();
+            let homes = places.iter().filter(|other| other.is_home_of(&found)).count();
+            assert!(place.is_home_of(&found) && homes == 1, "{place:?}");
+            assert!(!place.is_home_of(&Superblock::parse(&labelled(b"x", None)).unwrap()));
+        }
     }
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_probe_stop(bytes in proptest::collection::vec(any::<u8>(), 0..4096)) {
-            let _ = probe(&bytes);
+        fn no_bytes_make_the_parser_stop(bytes in proptest::collection::vec(any::<u8>(), 0..2048)) {
+            let _ = Superblock::parse(&bytes);
         }
     }
 }

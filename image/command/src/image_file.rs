@@ -45,13 +45,12 @@ impl ImageFile {
 /// The content of a `.zst` in a nameless file, holes where there is nothing.
 fn unpack(path: &Path, packed: File) -> anyhow::Result<File> {
     let broken = |error: std::io::Error| {
-        let message = format!(
-            "{} is not a whole zstd file ({error}): download or build it again",
-            path.display()
-        );
+        let message =
+            format!("{} is not a whole zstd file ({error}): download or build it again", path.display());
         anyhow::Error::from(Fault::new(Code::Integrity, message))
     };
-    let no_room = "could not unpack the image into a temporary file; set TMPDIR to a folder with 300 MB of room";
+    let no_room =
+        "could not unpack the image into a temporary file; set TMPDIR to a folder with 300 MB of room";
     let mut from = zstd::Decoder::new(packed).map_err(broken)?;
     let mut file = tempfile::tempfile().context(no_room)?;
     let (mut buffer, mut size) = (vec![0; HOLE], 0);

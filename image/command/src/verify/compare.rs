@@ -107,7 +107,8 @@ fn check_bounds(manifest: &Manifest) -> anyhow::Result<()> {
         let size = part.content.as_ref().map_or(0, |content| content.size);
         let end = part.offset.checked_add(size.max(part.room.unwrap_or(0)));
         if end.is_none() || size > 0 && part.offset.saturating_add(size) > manifest.image.size {
-            let message = format!("the manifest contradicts itself: {} ends beyond the image; get it again", part.name);
+            let message =
+                format!("the manifest contradicts itself: {} ends beyond the image; get it again", part.name);
             return Err(fault(message));
         }
     }
@@ -124,7 +125,9 @@ fn first_sector(manifest: &Manifest) -> anyhow::Result<Option<Vec<u8>>> {
     if hashed && bytes.len() == 512 {
         return Ok(Some(bytes));
     }
-    Err(fault("the manifest contradicts itself: its partition table is not the one it hashes; get it again".into()))
+    Err(fault(
+        "the manifest contradicts itself: its partition table is not the one it hashes; get it again".into(),
+    ))
 }
 
 fn fault(message: String) -> anyhow::Error {
@@ -214,7 +217,9 @@ fn the_table(
             size(from),
             size(to)
         )),
-        table::Table::Different { first, what } => Verdict::Different(format!("first at byte {first}: {what}")),
+        table::Table::Different { first, what } => {
+            Verdict::Different(format!("first at byte {first}: {what}"))
+        }
     })
 }
 
@@ -232,7 +237,9 @@ fn explain(part: &Partition, scan: &Scan, image: &mut ImageFile) -> String {
         scan.ranges.iter().map(|range| range.start - part.offset..range.end - part.offset).collect();
     match places_of(part, image) {
         Ok(Some(places)) => match places::named(&places, &inside, MOST_FILES) {
-            names if names.is_empty() => text += "; in no file: the file system's own tables, or unused space",
+            names if names.is_empty() => {
+                text += "; in no file: the file system's own tables, or unused space"
+            }
             names => text += &format!("; in {}", names.join(", ")),
         },
         Ok(None) => {}
@@ -271,7 +278,9 @@ fn now(
     let (content, same, other) = match (&part.content, copied) {
         (Some(content), _) => (content, "as in the image".to_owned(), "changed since the image was made"),
         (None, Some(original)) => match &original.content {
-            Some(content) => (content, format!("a whole copy of {}", original.name), "not a copy of the first"),
+            Some(content) => {
+                (content, format!("a whole copy of {}", original.name), "not a copy of the first")
+            }
             None => return Ok(why.to_owned()),
         },
         (None, None) => return Ok(why.to_owned()),
@@ -286,7 +295,11 @@ fn now(
 }
 
 /// Between the parts of the image are zeros, and nothing may hide there.
-fn unused(manifest: &Manifest, subject: &mut Subject<'_>, progress: &dyn Progress) -> anyhow::Result<Verdict> {
+fn unused(
+    manifest: &Manifest,
+    subject: &mut Subject<'_>,
+    progress: &dyn Progress,
+) -> anyhow::Result<Verdict> {
     for gap in gaps(manifest) {
         let mut at = gap.start;
         let mut buffer = vec![0; PIECE];

@@ -129,7 +129,9 @@ fn what_the_person_or_the_box_wrote_is_variable_by_design_and_said() {
     assert!(different(&rows).is_empty(), "{rows:?}");
     assert_eq!(
         verdict(&rows, "stayput"),
-        &Verdict::Variable("the person's own files, and the box's report; changed since the image was made".into())
+        &Verdict::Variable(
+            "the person's own files, and the box's report; changed since the image was made".into()
+        )
     );
 }
 
@@ -198,7 +200,10 @@ fn with_the_image_at_hand_the_first_differing_byte_is_told() {
     let rows = card.compare(Some(&mut image)).unwrap();
     let Verdict::Different(how) = verdict(&rows, "boot-a") else { panic!("{rows:?}") };
     let first = 4 * MIB + 700;
-    assert!(how.starts_with(&format!("first at byte {first} of the card, 700 of the partition; 2 sectors")), "{how}");
+    assert!(
+        how.starts_with(&format!("first at byte {first} of the card, 700 of the partition; 2 sectors")),
+        "{how}"
+    );
 }
 
 #[test]

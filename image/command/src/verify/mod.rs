@@ -26,8 +26,8 @@ pub fn run(
     args: &VerifyArgs,
     steps: &mut Steps,
 ) -> anyhow::Result<()> {
-    let about =
-        std::fs::metadata(&args.subject).with_context(|| format!("could not find {}", args.subject.display()))?;
+    let about = std::fs::metadata(&args.subject)
+        .with_context(|| format!("could not find {}", args.subject.display()))?;
     let device = about.file_type().is_block_device();
     if !device && !about.is_file() {
         let message = format!("{} is neither an image file nor a card", args.subject.display());
@@ -124,7 +124,6 @@ fn verdict(rows: &[Row], manifest: &Manifest, with_reference: bool) -> anyhow::R
         true => "",
         false => " (with the image itself beside the manifest, bytes and files are named)",
     };
-    let message =
-        format!("different from image {}: {}{hint}", manifest.image.sha256, different.join(", "));
+    let message = format!("different from image {}: {}{hint}", manifest.image.sha256, different.join(", "));
     Err(Fault::new(Code::Integrity, message).into())
 }

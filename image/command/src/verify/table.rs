@@ -46,7 +46,8 @@ pub fn compare(expected: &[u8], seen: &[u8], data: u32, card: u64) -> Table {
     let number = |sector: &[u8], at: usize| {
         sector[line + at..].first_chunk().map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
     };
-    let (from, to, start) = (number(expected, COUNT.start) * 512, number(seen, COUNT.start) * 512, number(seen, 8) * 512);
+    let (from, to, start) =
+        (number(expected, COUNT.start) * 512, number(seen, COUNT.start) * 512, number(seen, 8) * 512);
     let what = if to < from {
         format!("'data' has shrunk from {from} to {to} bytes")
     } else if start + to > card {
@@ -62,7 +63,8 @@ pub fn compare(expected: &[u8], seen: &[u8], data: u32, card: u64) -> Table {
 /// The table in the sector `bytes` ends here: where its farthest partition ends.
 pub fn end(sector: &[u8]) -> u64 {
     let lines = sector.get(LINES..LINES + 4 * LINE).into_iter().flat_map(|lines| lines.chunks_exact(LINE));
-    let number = |line: &[u8], at: usize| line[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+    let number =
+        |line: &[u8], at: usize| line[at..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
     lines.map(|line| (u64::from(number(line, 8)) + u64::from(number(line, 12))) * 512).max().unwrap_or(0)
 }
 
