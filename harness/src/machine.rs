@@ -256,34 +256,21 @@ impl Machine {
     /// Tells the box to restart by itself: services end, file systems are unmounted. Returns when the machine
     /// has restarted; the box is not up yet.
     pub fn reboot(&mut self) -> Result<()> {
-        let deadline = self.deadline(STOP);
+        self.probe()?;
         self.qmp()?.forget_events()?;
-        self.order_the_end("reboot")?;
+        let deadline = self.deadline(STOP);
+        let order = Op::Run {
+            argv: vec!["systemctl".into(), "reboot".into()],
+            env: BTreeMap::new(),
+            stdin: Vec::new(),
+            timeout_ms: u64::try_from(deadline.allowed.as_millis()).unwrap_or(u64::MAX),
+        };
+        // The answer is not waited for: the probe may be ended before it can give one.
+        self.probe()?.begin(order).map(drop)?;
         let on = self.on("a restart")?;
         on.greeted = false;
         let restarted = on.qmp.wait_for_event("RESET", &deadline).map(drop);
         restarted.map_err(|error| self.explain(error))
-    }
-
-    /// Tells the box to switch itself off and waits until it has.
-    pub fn power_off(&mut self) -> Result<()> {
-        let deadline = self.deadline(STOP);
-        self.order_the_end("poweroff")?;
-        if self.on("switching off")?.process.wait(deadline.remaining()).is_none() {
-            let late =
-                Error::Late { what: "power off".into(), allowed: deadline.allowed, seen: String::new() };
-            return Err(self.explain(late));
-        }
-        self.on = None;
-        Ok(())
-    }
-
-    /// The answer is not waited for: the probe may be ended before it can give one.
-    fn order_the_end(&mut self, verb: &str) -> Result<()> {
-        let argv = vec!["systemctl".to_owned(), verb.to_owned()];
-        let timeout_ms = u64::try_from(STOP.as_millis()).unwrap_or(u64::MAX);
-        let order = Op::Run { argv, env: BTreeMap::new(), stdin: Vec::new(), timeout_ms };
-        self.probe()?.begin(order).map(drop)
     }
 
     /// Stops the processors. Time stands still for the box.

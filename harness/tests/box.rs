@@ -1,22 +1,31 @@
 //! What must hold of a box that has just started, from one boot.
 
+mod network;
 mod stage;
 
-use stayput_harness::{Leds, Machine, Mark, Protocol, Result, Socket};
+use stayput_harness::{Leds, Machine, Mark, Result};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
+    if let Some(code) = stage::peer::play() {
+        return code;
+    }
     stage::run_shared(&[
         ("the_box_reaches_running_with_no_failed_unit_in_512_mb", running),
-        ("nothing_listens_on_an_address_that_others_can_reach", nothing_listens),
         ("the_console_offers_no_login_and_nobody_waits_for_one", no_login),
         ("the_image_has_no_shell", no_shell),
         ("the_root_is_read_only_and_state_is_on_the_card", mounts),
         ("a_light_that_the_box_switches_is_seen_from_outside", lights),
         ("a_key_pressed_outside_arrives_as_an_input_event", key),
-        ("the_box_sees_its_network_plug_pulled_and_put_back", link),
+        ("the_box_gets_an_address_by_dhcp", network::lease),
+        ("the_box_gets_an_ipv6_address_from_a_router_and_finds_its_neighbour", network::router),
+        ("the_box_reaches_a_peer_and_hears_its_answer", network::peer),
+        ("a_call_that_the_box_did_not_ask_for_is_dropped", network::uninvited),
+        ("a_box_whose_network_plug_was_pulled_gets_its_address_back", network::plug),
+        ("nothing_listens_on_an_address_that_others_can_reach", network::nothing_listens),
+        ("nothing_listens_with_the_container_engine_on_either", network::nothing_listens_with_the_engine),
     ])
 }
 
@@ -24,18 +33,6 @@ fn running(machine: &mut Machine) -> Result<()> {
     stage::assert_running(machine)?;
     let memory = machine.probe()?.memory()?;
     assert!(memory.total_kib <= 512 * 1024, "{memory:?}");
-    Ok(())
-}
-
-/// A DHCP client has to hear the answer to what it asked; these are no services.
-fn is_a_client(socket: &Socket) -> bool {
-    matches!((socket.protocol, socket.port), (Protocol::Udp, 68 | 546) | (Protocol::Raw, 58))
-}
-
-fn nothing_listens(machine: &mut Machine) -> Result<()> {
-    let sockets = machine.probe()?.sockets()?;
-    let exposed: Vec<_> = sockets.iter().filter(|s| s.is_exposed() && !is_a_client(s)).collect();
-    assert!(exposed.is_empty(), "{exposed:#?}");
     Ok(())
 }
 
@@ -147,36 +144,6 @@ fn key(machine: &mut Machine) -> Result<()> {
     let mut seen = Vec::new();
     while !(seen.contains(&(KEY_POWER, 1)) && seen.contains(&(KEY_POWER, 0))) {
         seen.extend(key_events(&machine.probe()?.await_bytes(file, Duration::from_secs(20))?));
-    }
-    Ok(())
-}
-
-/// What the network service says of the one card: its `CarrierState`-like word, from its own JSON.
-fn operational_state(machine: &mut Machine, card: &str) -> Result<String> {
-    let text = machine.probe()?.output(&["networkctl", "--json=short", "status", card])?;
-    let status: serde_json::Value = serde_json::from_str(&text).expect("networkctl was asked for JSON");
-    Ok(status["CarrierState"].as_str().unwrap_or_default().to_owned())
-}
-
-fn link(machine: &mut Machine) -> Result<()> {
-    let cards = machine.probe()?.list("/sys/class/net")?;
-    let mut real = Vec::new();
-    for card in cards {
-        // Only a card has a device behind it; bridges and loopback do not.
-        if machine.probe()?.exists(&format!("/sys/class/net/{}/device", card.name))? {
-            real.push(card.name);
-        }
-    }
-    let [card] = real.as_slice() else { panic!("one network card was expected: {real:?}") };
-    for (up, wanted) in [(true, "carrier"), (false, "no-carrier"), (true, "carrier")] {
-        machine.link(up)?;
-        let deadline = machine.deadline(Duration::from_secs(60));
-        let mut last = String::new();
-        let seen = deadline.poll(|| {
-            last = operational_state(machine, card)?;
-            Ok::<_, stayput_harness::Error>((last == wanted).then_some(()))
-        })?;
-        assert!(seen.is_some(), "{card} should be {wanted}, the network service says {last:?}");
     }
     Ok(())
 }

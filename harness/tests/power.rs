@@ -3,12 +3,14 @@
 mod stage;
 
 use stayput_harness::{Machine, Mark, Result};
+use stayput_health::Part;
 use std::process::ExitCode;
 use std::time::Duration;
 
 fn main() -> ExitCode {
     stage::run_alone(&[
         ("the_machine_id_is_the_same_after_a_reset_and_after_a_power_cut", same_machine_id),
+        ("a_box_that_restarts_by_itself_has_unmounted_its_state_and_is_the_same_box", clean_restart),
         ("a_power_cut_in_the_middle_of_the_first_start_leaves_a_box_that_starts", cut_in_the_first_start),
         ("a_power_cut_while_state_is_being_formatted_leaves_a_box_that_starts", cut_while_formatting),
     ])
@@ -29,6 +31,18 @@ fn assert_started_with_state(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
+/// What e2fsck says of a file system that was still mounted when the power went. A start that follows a cut must
+/// say it, or its absence elsewhere means nothing.
+const REPLAYED: &str = "recovering journal";
+
+/// What init found out about the state partition: `new`, `kept`, `repaired`, `volatile`.
+fn state_found(machine: &mut Machine) -> Result<String> {
+    let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Init.file_name());
+    let report = stayput_health::parse(&machine.probe()?.read(&path)?, &path).expect("init's health file");
+    let found = report.facts.iter().find(|(name, _)| name.as_str() == "state");
+    Ok(found.map(|(_, word)| word.as_str().to_owned()).unwrap_or_default())
+}
+
 fn same_machine_id() -> Result<()> {
     let mut machine = Machine::start(stage::virt())?;
     assert_started_with_state(&mut machine)?;
@@ -41,9 +55,32 @@ fn same_machine_id() -> Result<()> {
     // Cut while the card is being written to: the journal of its file system has something to replay.
     machine.probe()?.create("/state/written-when-the-power-went", &vec![0x5a; 4 << 20])?;
     machine.power_cut();
+    let mark = machine.console().mark();
     machine.power_on()?;
     assert_started_with_state(&mut machine)?;
     assert_eq!(machine.probe()?.machine_id()?, first, "after a power cut");
+    let said = machine.console().since(mark);
+    assert!(said.contains(REPLAYED), "{said}");
+    Ok(())
+}
+
+fn clean_restart() -> Result<()> {
+    let mut machine = Machine::start(stage::virt())?;
+    assert_started_with_state(&mut machine)?;
+    let first = machine.probe()?.machine_id()?;
+    assert_eq!(state_found(&mut machine)?, "new");
+    // Not synced: to bring it to the card is the restart's business.
+    const KEPT: &str = "/state/written-before-the-restart";
+    machine.probe()?.create(KEPT, b"x")?;
+
+    let mark = machine.console().mark();
+    machine.reboot()?;
+    assert_started_with_state(&mut machine)?;
+    assert_eq!(machine.probe()?.machine_id()?, first);
+    assert_eq!(machine.probe()?.read(KEPT)?, b"x");
+    assert_eq!(state_found(&mut machine)?, "kept");
+    let said = machine.console().since(mark);
+    assert!(!said.contains(REPLAYED), "{said}");
     Ok(())
 }
 

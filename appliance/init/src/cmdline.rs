@@ -85,6 +85,8 @@ pub struct Arguments {
     pub state: u16,
     /// `stayput.marks`: the raw partition with the marks of a new card.
     pub marks: u16,
+    /// `stayput.marks_at`: where on it they begin, in bytes.
+    pub marks_at: u64,
 }
 
 impl Arguments {
@@ -118,6 +120,7 @@ impl Arguments {
             root: partition("stayput.root")?,
             state: partition("stayput.state")?,
             marks: partition("stayput.marks")?,
+            marks_at: place(value("stayput.marks_at", PLACE)?)?,
         };
         let Self { root, state, marks, .. } = arguments;
         for (first, one, second, other) in [
@@ -141,6 +144,16 @@ fn disk(text: &str) -> Result<DiskId, Error> {
         // Zero is what an unpartitioned or foreign disk may well carry.
         Ok(id) if digits && id != 0 => Ok(DiskId(id)),
         _ => Err(Error::Wrong { key: "stayput.disk", value: text.to_owned(), expected: EIGHT }),
+    }
+}
+
+const PLACE: &str = "a multiple of 512 below 2 TiB";
+
+fn place(text: &str) -> Result<u64, Error> {
+    match text.parse() {
+        // More than a master boot record can say is no place on a partition.
+        Ok(at @ ..0x200_0000_0000) if at % 512 == 0 && !text.starts_with('+') => Ok(at),
+        _ => Err(Error::Wrong { key: "stayput.marks_at", value: text.to_owned(), expected: PLACE }),
     }
 }
 
@@ -173,11 +186,18 @@ mod tests {
     use super::*;
 
     const LINE: &str = "console=ttyAMA0 audit=0 panic=10 stayput.slot=a stayput.disk=53544159 stayput.root=7 \
-                        stayput.state=10 stayput.marks=5\n";
+                        stayput.state=10 stayput.marks=5 stayput.marks_at=8388608\n";
 
     #[test]
     fn the_boot_scripts_line_is_understood() {
-        let expected = Arguments { slot: Slot::A, disk: DiskId(0x5354_4159), root: 7, state: 10, marks: 5 };
+        let expected = Arguments {
+            slot: Slot::A,
+            disk: DiskId(0x5354_4159),
+            root: 7,
+            state: 10,
+            marks: 5,
+            marks_at: 8 << 20,
+        };
         assert_eq!(Arguments::parse(LINE), Ok(expected));
     }
 
@@ -197,7 +217,7 @@ mod tests {
 
     #[test]
     fn each_argument_that_is_missing_or_wrong_is_named() {
-        for key in ["slot", "disk", "root", "state", "marks"] {
+        for key in ["slot", "disk", "root", "state", "marks", "marks_at"] {
             let line = LINE.replace(&format!("stayput.{key}="), &format!("stayput.{key}s="));
             let message = Arguments::parse(&line).unwrap_err().to_string();
             assert!(message.contains(&format!("stayput.{key}= is missing")), "{message}");
@@ -214,6 +234,13 @@ mod tests {
             ("root=7", "root=+7"),
             ("root=7", "root=7x"),
             ("state=10", "state=99999999999999999999"),
+            ("marks_at=8388608", "marks_at="),
+            ("marks_at=8388608", "marks_at=8388609"),
+            ("marks_at=8388608", "marks_at=0x800000"),
+            ("marks_at=8388608", "marks_at=+8388608"),
+            ("marks_at=8388608", "marks_at=8M"),
+            ("marks_at=8388608", "marks_at=2199023255552"),
+            ("marks_at=8388608", "marks_at=99999999999999999999"),
         ] {
             let error = Arguments::parse(&LINE.replace(good, bad)).unwrap_err();
             assert!(matches!(&error, Error::Wrong { .. }), "{bad}: {error}");

@@ -63,6 +63,8 @@ pub struct Disk {
     pub state: Option<PathBuf>,
     /// The device with the marks of a new card, when there is one.
     pub marks: Option<PathBuf>,
+    /// Where on it they begin, in bytes.
+    pub marks_at: u64,
 }
 
 impl fmt::Display for Disk {
@@ -170,7 +172,8 @@ fn with_partitions(system: &System, disk: &str, others: usize, arguments: &Argum
             && (late || (state.is_some() && marks.is_some()))
         {
             let others = u64::try_from(others).unwrap_or(u64::MAX);
-            return Ok(Disk { name: disk.to_owned(), id: arguments.disk, others, root, state, marks });
+            let (id, marks_at) = (arguments.disk, arguments.marks_at);
+            return Ok(Disk { name: disk.to_owned(), id, others, root, state, marks, marks_at });
         }
         if late {
             return Err(Error::NoPartition { disk: disk.to_owned(), number: arguments.root });
@@ -262,7 +265,8 @@ mod tests {
                 doubt: short,
                 grace: short,
             };
-            let arguments = Arguments { slot: Slot::A, disk: DiskId(ID), root: 7, state: 10, marks: 5 };
+            let arguments =
+                Arguments { slot: Slot::A, disk: DiskId(ID), root: 7, state: 10, marks: 5, marks_at: 512 };
             find(&system, &arguments, &mut Log::open())
         }
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::DirBuilderExt;
 
 use stayput_health::{Code, DIRECTORY, Moment, Part, State, Writer};
 
+use crate::check::Check;
 use crate::cmdline::Slot;
 use crate::log::Log;
 use crate::machine_id::Origin;
@@ -12,11 +13,12 @@ use crate::persist::Placed;
 use crate::state::Outcome;
 
 /// Codes that this program reports, the worst first: the health file has room for one.
-const WORST_FIRST: [Code; 7] = [
+const WORST_FIRST: [Code; 8] = [
     Code::StateVolatile,
     Code::MachineIdVolatile,
     Code::MachineIdReplaced,
     Code::PersistFailed,
+    Code::StateUnchecked,
     Code::StateRepaired,
     Code::SameDiskTwice,
     Code::BootModules,
@@ -39,7 +41,10 @@ impl Findings {
     /// The kernel modules.
     pub fn modules(&mut self, loaded: Loaded) {
         self.counters.extend([("modules-loaded", loaded.loaded), ("modules-failed", loaded.failed)]);
-        if loaded.failed > 0 {
+        if loaded.no_list {
+            self.facts.push(("modules", "no-list"));
+        }
+        if loaded.is_incomplete() {
             self.codes.push(Code::BootModules);
         }
     }
@@ -55,8 +60,9 @@ impl Findings {
     /// The state partition.
     pub fn state(&mut self, outcome: &Outcome) {
         let (word, code) = match outcome {
-            Outcome::Kept { repaired: false, .. } => ("kept", None),
-            Outcome::Kept { repaired: true, .. } => ("repaired", Some(Code::StateRepaired)),
+            Outcome::Kept { check: Check::Clean, .. } => ("kept", None),
+            Outcome::Kept { check: Check::Repaired, .. } => ("repaired", Some(Code::StateRepaired)),
+            Outcome::Kept { check: Check::NotMade { .. }, .. } => ("unchecked", Some(Code::StateUnchecked)),
             Outcome::New => ("new", None),
             Outcome::Volatile { .. } => ("volatile", Some(Code::StateVolatile)),
         };
@@ -122,8 +128,12 @@ impl Findings {
 mod tests {
     use super::*;
 
-    const KEPT: Outcome = Outcome::Kept { repaired: false, mark_stands: false };
-    const REPAIRED: Outcome = Outcome::Kept { repaired: true, mark_stands: false };
+    const KEPT: Outcome = Outcome::Kept { check: Check::Clean, mark_stands: false };
+    const REPAIRED: Outcome = Outcome::Kept { check: Check::Repaired, mark_stands: false };
+
+    fn unchecked() -> Outcome {
+        Outcome::Kept { check: Check::NotMade { reason: "gone".to_owned() }, mark_stands: false }
+    }
 
     fn volatile() -> Outcome {
         Outcome::Volatile { reason: "worn".to_owned() }
@@ -133,7 +143,7 @@ mod tests {
     fn nothing_to_report_is_done_and_running() {
         let mut findings = Findings::default();
         findings.slot(Slot::A);
-        findings.modules(Loaded { loaded: 9, passed: 1, failed: 0 });
+        findings.modules(Loaded { loaded: 9, passed: 1, ..Loaded::default() });
         findings.same_disks(0);
         findings.state(&Outcome::New);
         findings.placed(Placed { placed: 4, failed: 0 });
@@ -163,6 +173,7 @@ mod tests {
         findings.modules(Loaded { failed: 1, ..Loaded::default() });
         findings.same_disks(1);
         findings.state(&REPAIRED);
+        findings.state(&unchecked());
         findings.state(&volatile());
         findings.placed(Placed::no_table());
         findings.machine_id(Origin::Replaced, &KEPT);
@@ -172,8 +183,20 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_looked_at_is_not_reported_as_good() {
+        let mut findings = Findings::default();
+        findings.state(&unchecked());
+        assert_eq!(findings.verdict(), (State::Degraded, Code::StateUnchecked));
+        assert_eq!(findings.facts, [("state", "unchecked")]);
+        let mut findings = Findings::default();
+        findings.modules(Loaded { no_list: true, ..Loaded::default() });
+        assert_eq!(findings.verdict(), (State::Degraded, Code::BootModules));
+        assert_eq!(findings.facts, [("modules", "no-list")]);
+    }
+
+    #[test]
     fn where_a_machine_id_comes_from_is_judged_with_the_state_that_it_lies_on() {
-        let unfinished = Outcome::Kept { repaired: false, mark_stands: true };
+        let unfinished = Outcome::Kept { check: Check::Clean, mark_stands: true };
         let rows = [
             (Origin::Kept, KEPT, "kept"),
             (Origin::New, Outcome::New, "new"),

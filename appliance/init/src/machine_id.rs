@@ -33,6 +33,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether the id that is in use is on the card.
+    pub fn is_kept(self) -> bool {
+        match self {
+            Self::Kept | Self::New | Self::Replaced => true,
+            Self::ThisBoot => false,
+        }
+    }
+
     /// What the log says.
     pub fn sentence(self) -> &'static str {
         match self {

@@ -2,15 +2,18 @@
 //!
 //! The kernel starts it as process 1 with nothing but the initramfs. It goes through the [`stage::Stage`]s in order and
 //! ends by becoming systemd. Two kinds of trouble are told apart: without devices, disk or root file system there is no
-//! box, so it says why, waits so that a person can read it, and restarts (the boot script counts the tries); anything
-//! wrong with *state* must not keep the box from coming up, so it goes on without and says so in its health file.
+//! box, so it says why, waits so that a person can read it, and restarts; anything wrong with *state* must not keep the
+//! box from coming up, so it goes on without and says so in its health file.
 //! `docs/health.md` has the whole story.
 
+mod check;
 mod cmdline;
+mod content;
 mod devices;
 mod disk;
 mod error;
 mod findings;
+mod format;
 mod hand_over;
 mod log;
 mod machine_id;
@@ -20,6 +23,7 @@ mod modules;
 mod persist;
 mod program;
 mod random;
+mod signature;
 mod stage;
 mod state;
 mod superblock;
@@ -27,9 +31,8 @@ mod superblock;
 use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use stayput_health::PersistTable;
+use stayput_health::{PersistTable, RESTART_AFTER};
 
 use crate::cmdline::Arguments;
 use crate::error::Error;
@@ -42,9 +45,6 @@ const ROOT: &str = "/sysroot";
 
 /// The table of persistent paths, in the root file system.
 const PERSIST: &str = "usr/share/stayput/persist.toml";
-
-/// How long a failure stays on the console before the box restarts; the same as `panic=` on the command line.
-const READING_TIME: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     if !devices::is_first_program() {
@@ -86,9 +86,10 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
 
     log.enter(Stage::State);
     let outcome = state::prepare(&disk, Path::new(ROOT), log)?;
-    match &outcome {
-        state::Outcome::Volatile { .. } => log.warn(&outcome.to_string()),
-        _ => log.info(&outcome.to_string()),
+    if outcome.is_good() {
+        log.info(&outcome.to_string());
+    } else {
+        log.warn(&outcome.to_string());
     }
     findings.state(&outcome);
 
@@ -108,7 +109,7 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     let origin = machine_id::settle(Path::new(ROOT), log);
     log.info(origin.sentence());
     findings.machine_id(origin, &outcome);
-    state::settle(&outcome, &disk, log);
+    state::settle(&outcome, origin, &disk, log);
 
     log.enter(Stage::HandOver);
     findings.report(log);
@@ -117,12 +118,12 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
 
 /// Says what is wrong, leaves time to read it, and restarts.
 ///
-/// The restart is asked for, not left to `panic=10`: a boot argument that is missing or mistyped may be the very
-/// failure. Should it be refused, the process ends, which makes the kernel panic, and `panic=10` is the second way.
+/// The restart is asked for, not left to `panic=`: a boot argument that is missing or mistyped may be the very
+/// failure. Should it be refused, the process ends, which makes the kernel panic, and `panic=` is the second way.
 fn fail(log: &mut Log, error: &Error) -> ExitCode {
     log.failure(error.code(), &error.to_string());
-    log.failure(error.code(), &format!("the box restarts in {} s", READING_TIME.as_secs()));
-    std::thread::sleep(READING_TIME);
+    log.failure(error.code(), &format!("the box restarts in {} s", RESTART_AFTER.as_secs()));
+    std::thread::sleep(RESTART_AFTER);
     rustix::fs::sync();
     let refused = rustix::system::reboot(rustix::system::RebootCommand::Restart);
     log.failure(error.code(), &format!("the restart was refused: {refused:?}"));

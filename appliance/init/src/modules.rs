@@ -20,11 +20,23 @@ pub struct Loaded {
     pub passed: u64,
     /// Neither.
     pub failed: u64,
+    /// The list itself could not be read, so that nobody knows which are missing.
+    pub no_list: bool,
+}
+
+impl Loaded {
+    /// Whether a module is missing, or may be.
+    pub fn is_incomplete(&self) -> bool {
+        self.failed > 0 || self.no_list
+    }
 }
 
 impl fmt::Display for Loaded {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { loaded, passed, failed } = self;
+        let Self { loaded, passed, failed, no_list } = self;
+        if *no_list {
+            return out.write_str("none loaded, for want of a list");
+        }
         write!(out, "{loaded} loaded, {passed} not needed, {failed} failed")
     }
 }
@@ -41,7 +53,7 @@ pub fn load(directory: &Path, log: &mut Log) -> Loaded {
                 "could not read {}: {error}; going on with what the kernel has",
                 list.display()
             ));
-            return result;
+            return Loaded { no_list: true, ..result };
         }
     };
     let files = files(directory);
@@ -114,6 +126,18 @@ mod tests {
         for bad in ["../etc/passwd", "/ext4", "kernel/fs/ext4.ko", "a b", "ext4.ko.xz"] {
             assert!(entries(bad)[0].is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_is_not_a_list_without_failures() {
+        let directory = tempfile::tempdir().unwrap();
+        let loaded = load(directory.path(), &mut Log::open());
+        assert!(loaded.no_list && loaded.is_incomplete(), "{loaded:?}");
+        assert!(loaded.to_string().contains("want of a list"), "{loaded}");
+        fs::write(directory.path().join("load"), "").unwrap();
+        assert!(!load(directory.path(), &mut Log::open()).is_incomplete());
+        fs::write(directory.path().join("load"), "ext4\n").unwrap();
+        assert!(load(directory.path(), &mut Log::open()).is_incomplete());
     }
 
     #[test]

@@ -1,40 +1,38 @@
 //! State storage: the partition that keeps what the box is. Checked, made where the image says it is new, or done
 //! without.
 //!
-//! A partition is formatted only where the image's mark of a new card stands and no state file system is there. In every
-//! other case that is not plainly good the box comes up with state in memory and says so: what lies on the partition is
-//! for a person to look at.
+//! A partition is formatted only where the image's mark of a new card stands and nothing that may hold data is
+//! recognised on it. In every other case that is not plainly good the box comes up with state in memory and says so: what
+//! lies on the partition is for a person to look at.
 //!
-//! Making the file system survives a power cut at any point: it gets its label only when all else is on the card, and
+//! Making the file system survives a power cut at any point: it gets its own label only when all else is on the card, and
 //! the mark is cleared only when the machine id is on it too. Before the label it is made anew, after it it is kept; and
 //! an id that is missing where no mark stands has been lost, not forgotten.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 
 use rustix::mount::{MountFlags, mount};
+use stayput_health::marks::Mark;
 
+use crate::check::{Check, check};
+use crate::content::{self, Content};
 use crate::disk::Disk;
 use crate::error::Error;
+use crate::format;
 use crate::log::Log;
-use crate::mark::{self, Mark};
+use crate::machine_id::Origin;
+use crate::mark;
 use crate::program::Programs;
-use crate::random;
-use crate::superblock::{self, Content, STATE_LABEL};
-
-/// The options of the file system, all of them named: defaults change with the version of the program.
-const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
-                        large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
+use crate::superblock::MAKING_LABEL;
 
 /// What the partition is to this boot.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// As the last boot left it.
     Kept {
-        /// Whether the check found damage and repaired it.
-        repaired: bool,
+        /// How its check came out.
+        check: Check,
         /// Whether the mark still stands: an earlier image made it, or the boot that made it was cut off.
         mark_stands: bool,
     },
@@ -47,11 +45,21 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// Whether nobody needs to look.
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::New | Self::Kept { check: Check::Clean, .. })
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Kept { repaired: false, .. } => out.write_str("kept"),
-            Self::Kept { repaired: true, .. } => out.write_str("kept, after a repair"),
+            Self::Kept { check: Check::Clean, .. } => out.write_str("kept"),
+            Self::Kept { check: Check::Repaired, .. } => out.write_str("kept, after a repair"),
+            Self::Kept { check: Check::NotMade { reason }, .. } => {
+                write!(out, "kept, NOT CHECKED: {reason}; if this comes again, replace the card")
+            }
             Self::New => out.write_str("new: the partition has been formatted"),
             Self::Volatile { reason } => write!(out, "VOLATILE: {reason}"),
         }
@@ -71,24 +79,39 @@ enum Decision {
 
 /// The whole rule of formatting.
 fn decide(content: &Content, mark: Result<Mark, String>) -> Decision {
-    match (content, mark) {
-        (Content::State, mark) => Decision::Use { mark_stands: mark == Ok(Mark::New) },
-        (_, Ok(Mark::New)) => Decision::Format,
-        (other, mark) => {
-            let found = match other {
-                Content::OtherLabel(label) => format!("a file system labelled '{label}'"),
-                _ => "no file system".to_owned(),
-            };
-            let why = match mark {
-                Ok(Mark::Clear) => "and it has been in use".to_owned(),
-                Err(error) => format!("and its mark could not be read ({error})"),
-                _ => "and its mark is not the image's".to_owned(),
-            };
-            Decision::LeaveAlone(format!(
-                "the state partition holds {found}, {why}: it may hold data and is left alone; write the image anew"
-            ))
+    let found = match (content, &mark) {
+        (Content::State, _) => return Decision::Use { mark_stands: mark == Ok(Mark::New) },
+        (Content::Making | Content::Nothing, Ok(Mark::New)) => return Decision::Format,
+        (Content::Making, _) => format!("an unfinished file system labelled '{MAKING_LABEL}'"),
+        (Content::Nothing, _) => "no file system".to_owned(),
+        (Content::Foreign(what), _) => what.clone(),
+        (Content::Beheaded { label, .. }, _) => {
+            format!("an ext file system labelled '{label}' whose first super block is gone")
         }
-    }
+    };
+    let why = match mark {
+        Ok(Mark::New) => "though the card is new".to_owned(),
+        Ok(Mark::Clear) => "and it has been in use".to_owned(),
+        Ok(Mark::Unknown) => "and its mark is not the image's".to_owned(),
+        Err(error) => format!("and its mark could not be read ({error})"),
+    };
+    let remedy = match content {
+        Content::Beheaded { block, copy, .. } => {
+            format!("e2fsck -B {block} -b {copy} on a PC brings it back; if it is not needed, ")
+        }
+        Content::Foreign(_) => "save what is needed; then ".to_owned(),
+        _ => String::new(),
+    };
+    // The image ends before this partition: writing it again leaves what is here as it is.
+    let anew = match content {
+        Content::Beheaded { .. } | Content::Foreign(_) => {
+            "fill the whole card with zeros and write the image anew"
+        }
+        _ => "write the image anew",
+    };
+    Decision::LeaveAlone(format!(
+        "the state partition holds {found}, {why}: it may hold data and is left alone; {remedy}{anew}"
+    ))
 }
 
 /// Prepares `<root>/state`. Fails only where nothing at all can be mounted there.
@@ -108,7 +131,7 @@ fn on_the_card(disk: &Disk, root: &Path, at: &Path, log: &mut Log) -> Result<Out
     let device = disk.state.as_deref().ok_or(
         "there is no state partition: the card is smaller than the image's table says; use a card of 2 GB or more",
     )?;
-    let content = content(device).map_err(|error| {
+    let content = content::look(device).map_err(|error| {
         format!(
             "could not read the state partition {}: {error}; the card is worn out, replace it",
             device.display()
@@ -116,18 +139,22 @@ fn on_the_card(disk: &Disk, root: &Path, at: &Path, log: &mut Log) -> Result<Out
     })?;
     let marks = disk.marks.as_deref();
     let mark = match marks {
-        Some(marks) => mark::read(marks).map_err(|error| error.to_string()),
+        Some(marks) => mark::read(marks, disk.marks_at).map_err(|error| error.to_string()),
         None => Err("its partition is missing".to_owned()),
     };
     let programs = Programs::under(root);
     let outcome = match decide(&content, mark) {
         Decision::LeaveAlone(reason) => return Err(reason),
         Decision::Use { mark_stands } => {
-            Outcome::Kept { repaired: check(&programs, device, log)?, mark_stands }
+            let check = check(&programs, &device.display().to_string(), log)?;
+            if mark_stands {
+                format::finish(&programs, device, log)?;
+            }
+            Outcome::Kept { check, mark_stands }
         }
         Decision::Format => {
             log.info("the card is new: formatting the state partition");
-            format(&programs, device, log)?;
+            format::format(&programs, device, log)?;
             Outcome::New
         }
     };
@@ -139,127 +166,49 @@ fn on_the_card(disk: &Disk, root: &Path, at: &Path, log: &mut Log) -> Result<Out
     Ok(outcome)
 }
 
-/// Clears a standing mark, once everything that a first boot makes is on the card.
+/// Clears a standing mark, once everything that a first boot makes is on the card. An id that is good for this boot only
+/// is not: the next boot goes on with the first one's work, and what is missing then has not been lost.
 ///
 /// A mark that cannot be cleared harms nothing as long as the label stands, so it is told and no more.
-pub fn settle(outcome: &Outcome, disk: &Disk, log: &mut Log) {
+pub fn settle(outcome: &Outcome, origin: Origin, disk: &Disk, log: &mut Log) {
     let stands = matches!(outcome, Outcome::New | Outcome::Kept { mark_stands: true, .. });
-    if let (true, Some(marks)) = (stands, disk.marks.as_deref()) {
-        match mark::clear(marks) {
-            Ok(()) => log.info("the mark of a new card is cleared"),
-            Err(error) => {
-                let marks = marks.display();
-                log.warn(&format!(
-                    "could not clear the mark of a new card on {marks}: {error}; replace the card"
-                ));
-            }
-        }
+    let (true, Some(marks)) = (stands, disk.marks.as_deref()) else { return };
+    if !origin.is_kept() {
+        log.warn("the mark of a new card stays: the machine id is not on the card");
+        return;
     }
-}
-
-fn content(device: &Path) -> io::Result<Content> {
-    let mut bytes = [0; superblock::LENGTH];
-    File::open(device)?.read_exact(&mut bytes)?;
-    Ok(superblock::probe(&bytes))
-}
-
-fn format(programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), String> {
-    let path = device.display().to_string();
-    let failed =
-        |what: String| format!("could not format the state partition {path}: {what}; replace the card");
-    // The program would poll for random numbers where a board has none yet, and in the end make do with poor ones.
-    random::sixteen_bytes(log);
-    // 8 KiB an inode: containers' layers have many small files.
-    #[rustfmt::skip]
-    let make = [
-        "-F", "-q", "-t", "ext4", "-O", FEATURES, "-b", "4096", "-I", "256", "-i", "8192", "-m", "1", "-J", "size=16",
-        "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", "-L", "", &path,
-    ];
-    run(programs, "mke2fs", &make, log).map_err(failed)?;
-    sync(device).map_err(|error| failed(error.to_string()))?;
-    run(programs, "tune2fs", &["-L", STATE_LABEL, &path], log).map_err(failed)?;
-    sync(device).map_err(|error| failed(error.to_string()))?;
-    match content(device) {
-        Ok(Content::State) => Ok(()),
-        Ok(other) => Err(failed(format!("afterwards it holds {other:?}"))),
-        Err(error) => Err(failed(error.to_string())),
-    }
-}
-
-fn run(programs: &Programs<'_>, name: &str, arguments: &[&str], log: &mut Log) -> Result<(), String> {
-    match programs.run(name, arguments, log) {
-        Ok(0) => Ok(()),
-        Ok(status) => Err(format!("{name} ended with status {status}")),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn sync(device: &Path) -> io::Result<()> {
-    File::options().write(true).open(device)?.sync_all()
-}
-
-/// What a run of e2fsck means.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing to do, the journal aside.
-    Clean,
-    /// Damage was found and repaired.
-    Repaired,
-    /// Damage is left.
-    Damaged,
-    /// The program did not get to look.
-    NotChecked,
-}
-
-/// Exit status of e2fsck: a sum of 1 repaired, 2 repaired and restart asked (for a mounted file system, which ours is
-/// not), 4 damage left, and above that trouble of the program itself.
-fn verdict(status: i32) -> Verdict {
-    match status {
-        0 => Verdict::Clean,
-        1..=3 => Verdict::Repaired,
-        4..=7 => Verdict::Damaged,
-        _ => Verdict::NotChecked,
-    }
-}
-
-/// Checks the file system, and repairs it: first what is safe, then, as no one is there to be asked, everything. Gives
-/// whether damage was repaired.
-fn check(programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<bool, String> {
-    let path = device.display().to_string();
-    let mut fsck = |how: &str| match programs.run("e2fsck", &[how, &path], log) {
-        Ok(status) => verdict(status),
+    match mark::clear(marks, disk.marks_at) {
+        Ok(()) => log.info("the mark of a new card is cleared"),
         Err(error) => {
-            log.warn(&format!("could not check {path}: {error}"));
-            Verdict::NotChecked
+            let marks = marks.display();
+            log.warn(&format!(
+                "could not clear the mark of a new card on {marks}: {error}; replace the card"
+            ));
         }
-    };
-    match fsck("-p") {
-        Verdict::Clean => Ok(false),
-        Verdict::Repaired => Ok(true),
-        // The kernel still refuses what it cannot mount safely, and replays the journal.
-        Verdict::NotChecked => Ok(false),
-        Verdict::Damaged => match fsck("-y") {
-            Verdict::Clean | Verdict::Repaired => Ok(true),
-            Verdict::Damaged | Verdict::NotChecked => {
-                Err(format!("the state file system on {path} is damaged beyond repair; replace the card"))
-            }
-        },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::tests::{partition, put, put_superblock};
+    use crate::superblock::{self, STATE_LABEL};
 
-    fn all_contents() -> [Content; 3] {
-        [Content::State, Content::OtherLabel("data".to_owned()), Content::NoFileSystem]
+    fn marks() -> [Result<Mark, String>; 4] {
+        [Ok(Mark::New), Ok(Mark::Clear), Ok(Mark::Unknown), Err("worn".to_owned())]
+    }
+
+    fn beheaded() -> Content {
+        Content::Beheaded { label: STATE_LABEL.to_owned(), block: 4096, copy: 32768 }
     }
 
     #[test]
-    fn only_a_standing_mark_without_a_state_file_system_leads_to_a_format() {
-        for content in all_contents() {
-            for mark in [Ok(Mark::New), Ok(Mark::Clear), Ok(Mark::Unknown), Err("worn".to_owned())] {
-                let allowed = mark == Ok(Mark::New) && content != Content::State;
+    fn only_a_standing_mark_where_nothing_is_recognised_leads_to_a_format() {
+        let foreign = Content::Foreign("an XFS file system".to_owned());
+        for content in [Content::State, Content::Making, foreign, beheaded(), Content::Nothing] {
+            for mark in marks() {
+                let empty = matches!(content, Content::Making | Content::Nothing);
+                let allowed = mark == Ok(Mark::New) && empty;
                 let decision = decide(&content, mark.clone());
                 assert_eq!(decision == Decision::Format, allowed, "{content:?} {mark:?}");
             }
@@ -268,65 +217,101 @@ mod tests {
 
     #[test]
     fn a_state_file_system_is_used_whatever_the_mark() {
-        assert_eq!(decide(&Content::State, Ok(Mark::New)), Decision::Use { mark_stands: true });
-        for mark in [Ok(Mark::Clear), Ok(Mark::Unknown), Err("worn".to_owned())] {
-            assert_eq!(decide(&Content::State, mark), Decision::Use { mark_stands: false });
+        for mark in marks() {
+            let mark_stands = mark == Ok(Mark::New);
+            assert_eq!(decide(&Content::State, mark), Decision::Use { mark_stands });
         }
     }
 
     #[test]
     fn what_is_left_alone_is_said_with_the_reason_and_the_remedy() {
-        let Decision::LeaveAlone(reason) =
-            decide(&Content::OtherLabel("holiday".to_owned()), Ok(Mark::Clear))
-        else {
-            panic!("a foreign file system is left alone");
-        };
-        assert!(
-            reason.contains("'holiday'") && reason.contains("in use") && reason.contains("anew"),
-            "{reason}"
-        );
-        let Decision::LeaveAlone(reason) = decide(&Content::NoFileSystem, Err("worn".to_owned())) else {
-            panic!("a mark that cannot be read is no permission");
-        };
-        assert!(reason.contains("(worn)"), "{reason}");
-    }
-
-    #[test]
-    fn the_checks_status_is_read_as_the_sum_that_it_is() {
-        assert_eq!(verdict(0), Verdict::Clean);
-        for repaired in 1..=3 {
-            assert_eq!(verdict(repaired), Verdict::Repaired);
-        }
-        for damaged in 4..=7 {
-            assert_eq!(verdict(damaged), Verdict::Damaged);
-        }
-        for not_checked in [8, 12, 16, 32, 127, 128, -1] {
-            assert_eq!(verdict(not_checked), Verdict::NotChecked);
+        let foreign = Content::Foreign("an ext file system labelled 'holiday'".to_owned());
+        let rows = [
+            (foreign, Ok(Mark::New), &["'holiday'", "though the card is new", "save what", "with zeros"][..]),
+            (beheaded(), Ok(Mark::New), &["'stayput-state'", "e2fsck -B 4096 -b 32768", "with zeros"]),
+            (Content::Nothing, Ok(Mark::Clear), &["no file system", "in use", "; write the image anew"]),
+            (Content::Nothing, Err("worn".to_owned()), &["(worn)", "left alone"]),
+            (Content::Making, Ok(Mark::Unknown), &["unfinished", "not the image's"]),
+        ];
+        for (content, mark, parts) in rows {
+            let Decision::LeaveAlone(reason) = decide(&content, mark) else { panic!("{content:?}") };
+            for part in parts {
+                assert!(reason.contains(part), "{part}: {reason}");
+            }
         }
     }
 
     #[test]
-    fn a_partition_that_is_shorter_than_a_super_block_is_an_error() {
-        let directory = tempfile::tempdir().unwrap();
-        let device = directory.path().join("vda10");
-        std::fs::write(&device, [0; 1024]).unwrap();
-        assert!(content(&device).is_err());
-        std::fs::write(&device, superblock::tests::labelled(b"stayput-state")).unwrap();
-        assert_eq!(content(&device).unwrap(), Content::State);
+    fn a_check_that_was_not_made_and_a_repair_are_worth_a_warning() {
+        let kept = |check| Outcome::Kept { check, mark_stands: false };
+        assert!(kept(Check::Clean).is_good() && Outcome::New.is_good());
+        let not_made = kept(Check::NotMade { reason: "e2fsck -p ended with 8".to_owned() });
+        assert!(not_made.to_string().contains("NOT CHECKED: e2fsck -p ended with 8"), "{not_made}");
+        let volatile = Outcome::Volatile { reason: String::new() };
+        for bad in [kept(Check::Repaired), not_made, volatile] {
+            assert!(!bad.is_good(), "{bad}");
+        }
     }
 
-    #[test]
-    fn a_card_without_the_partition_says_which_card_is_needed() {
+    /// A card, new by its marks, whose state partition is `state`.
+    fn new_card(state: Option<&Path>) -> (tempfile::TempDir, Disk) {
+        let (directory, marks) = mark::tests::new_card();
         let disk = Disk {
             name: "vda".to_owned(),
             id: crate::cmdline::DiskId(1),
             others: 0,
             root: "/dev/vda7".into(),
-            state: None,
-            marks: None,
+            state: state.map(Path::to_owned),
+            marks: Some(marks),
+            marks_at: mark::tests::AT,
         };
+        (directory, disk)
+    }
+
+    /// How preparing ends on a root without any program: it gets as far as the first one it needs.
+    fn ends_with(disk: &Disk) -> String {
         let root = tempfile::tempdir().unwrap();
-        let reason = on_the_card(&disk, root.path(), root.path(), &mut Log::open()).unwrap_err();
+        on_the_card(disk, root.path(), root.path(), &mut Log::open()).unwrap_err()
+    }
+
+    #[test]
+    fn a_card_without_the_partition_says_which_card_is_needed() {
+        let (_directory, disk) = new_card(None);
+        let reason = ends_with(&disk);
         assert!(reason.contains("2 GB"), "{reason}");
+    }
+
+    #[test]
+    fn a_used_card_is_formatted_and_one_with_a_file_system_is_not_touched() {
+        let (_partition, device) = partition();
+        let (_directory, disk) = new_card(Some(&device));
+        put(&device, 0, &[0x5a; 1 << 16]);
+        let reason = ends_with(&disk);
+        assert!(reason.contains("could not format") && reason.contains("mke2fs"), "{reason}");
+        put_superblock(&device, 2, STATE_LABEL);
+        let reason = ends_with(&disk);
+        assert!(reason.contains("left alone") && reason.contains("e2fsck"), "{reason}");
+        put_superblock(&device, 0, "holiday");
+        let reason = ends_with(&disk);
+        assert!(reason.contains("left alone") && reason.contains("'holiday'"), "{reason}");
+        // A head that is damaged, and not blank.
+        put(&device, superblock::START, &[0xa5; superblock::LENGTH]);
+        let reason = ends_with(&disk);
+        assert!(reason.contains("left alone") && reason.contains("e2fsck"), "{reason}");
+    }
+
+    #[test]
+    fn the_mark_stays_until_the_machine_id_is_on_the_card() {
+        let unfinished = || Outcome::Kept { check: Check::Clean, mark_stands: true };
+        for outcome in [Outcome::New, unfinished()] {
+            let (_directory, disk) = new_card(None);
+            let mark = || mark::read(disk.marks.as_deref().unwrap(), disk.marks_at).unwrap();
+            settle(&outcome, Origin::ThisBoot, &disk, &mut Log::open());
+            assert_eq!(mark(), Mark::New, "{outcome:?}");
+            settle(&Outcome::Volatile { reason: String::new() }, Origin::New, &disk, &mut Log::open());
+            assert_eq!(mark(), Mark::New);
+            settle(&outcome, Origin::New, &disk, &mut Log::open());
+            assert_eq!(mark(), Mark::Clear, "{outcome:?}");
+        }
     }
 }

@@ -224,7 +224,10 @@ fn connect(to: SocketAddr, say: &[u8], timeout: Duration, limit: u64) -> Result<
     let left = || end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
     let peer = to.to_string();
     let mut stream = TcpStream::connect_timeout(&to, left()).map_err(cannot("connect to", &peer))?;
-    stream.set_write_timeout(Some(left())).and_then(|()| stream.write_all(say)).map_err(cannot("talk to", &peer))?;
+    stream
+        .set_write_timeout(Some(left()))
+        .and_then(|()| stream.write_all(say))
+        .map_err(cannot("talk to", &peer))?;
     let (mut data, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
         if Instant::now() >= end {
@@ -347,10 +350,7 @@ mod tests {
                 stream.write_all(&said).unwrap();
             }
         });
-        assert_eq!(
-            done(call(to, 20_000, 4)),
-            Answer::Content { data: b"who\n".to_vec(), truncated: false }
-        );
+        assert_eq!(done(call(to, 20_000, 4)), Answer::Content { data: b"who\n".to_vec(), truncated: false });
         assert_eq!(done(call(to, 20_000, 2)), Answer::Content { data: b"wh".to_vec(), truncated: true });
     }
 

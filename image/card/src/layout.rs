@@ -71,7 +71,7 @@ pub struct BootState {
     pub number: u32,
     /// The two copies of U-Boot's environment, a sector each.
     pub copies: [u64; 2],
-    /// Sector +0 marks `state` as new, sector +1 marks `data` as new.
+    /// Where the marks of a new card begin; which sector is whose is [`stayput_health::marks`]'s.
     pub marks: u64,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `image/card.toml` is the one table. [`layout`] reads and checks it; [`mbr`], [`script`] and [`image`] take every
 //! number from there. Everything here is a function of its inputs: no clock, no host name, no random id, no host
-//! tool. The tools that others wrote (sfdisk, fsck.fat, dumpimage, zstd, cpio) are oracles in the tests only.
+//! tool. The tools that others wrote (sfdisk, fsck.fat, dumpimage, mkimage, gzip, zstd) are oracles in the tests only.
 //!
 //! The parts, in the order in which the board meets them:
 //! 1. [`egon`]: the loader in raw sectors at 8 KiB, which the boot ROM starts;

@@ -9,7 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
-use crate::{build, exit, lock, run, show, verify};
+use crate::{build, exit, flash, lock, run, show, verify};
 
 /// Builds, boots and explains the Stayput card image.
 #[derive(Parser)]
@@ -40,6 +40,8 @@ enum Command {
     Run(RunArgs),
     /// Explain an image: its packages, files, partitions or sizes
     Show(ShowArgs),
+    /// Write the image onto a card and read it back; without DEVICE: list the removable disks
+    Flash(FlashArgs),
     /// Hold an image or a card against its manifest, part by part
     Verify(VerifyArgs),
     /// Print what the boot tests need, as shell assignments
@@ -122,6 +124,31 @@ pub struct ShowArgs {
     pub board: String,
 }
 
+/// `stayput flash`
+#[derive(Args)]
+pub struct FlashArgs {
+    /// The card: a whole disk, for example /dev/sdX
+    pub device: Option<PathBuf>,
+    /// Put this file onto the card's STAYPUT drive as stayput.toml
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The image, .zst or not (default: the last build's)
+    #[arg(long, value_name = "FILE")]
+    pub image: Option<PathBuf>,
+    /// The board whose last build is written
+    #[arg(long, default_value = "nanopi-neo2", conflicts_with = "image")]
+    pub board: String,
+    /// Overwrite without asking
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Name DEVICE a second time to overwrite a disk that is built in or larger than 256 GB
+    #[arg(long, value_name = "DEVICE", requires = "device")]
+    pub really: Option<PathBuf>,
+    /// DEVICE is a file that stands for a card
+    #[arg(long, conflicts_with = "really", requires = "device", hide = true)]
+    pub to_file: bool,
+}
+
 /// `stayput verify`
 #[derive(Args)]
 pub struct VerifyArgs {
@@ -155,6 +182,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Build(args) => build::run(&tree()?, &args, &mut steps),
         Command::Run(args) => run::run(&tree()?, &args),
         Command::Show(args) => show::run(&tree()?, &args),
+        Command::Flash(args) => flash::run(&tree()?, &args, &mut steps),
         // Who checks a card has an image and its manifest, not necessarily this tree.
         Command::Verify(args) => verify::run(tree, &args, &mut steps),
         Command::TestInputs(args) => build::test_inputs(&tree()?, &args, &mut steps),

@@ -2,11 +2,15 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use sha2::{Digest, Sha256};
+use stayput_packages::Progress;
 
 use crate::exit::{Code, Fault};
+use crate::manifest::{Blob, hex};
 
 /// How a zstd frame begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -39,6 +43,21 @@ impl ImageFile {
         }
         let size = file.seek(SeekFrom::End(0)).with_context(failed)?;
         Ok(Self { path: path.to_owned(), file, size })
+    }
+
+    /// Size and hash of the image.
+    pub fn blob(&self, progress: &dyn Progress) -> anyhow::Result<Blob> {
+        progress.total(self.size);
+        let (mut sum, mut at, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+        while at < self.size {
+            let length = buffer.len().min((self.size - at) as usize);
+            let read = self.file.read_exact_at(&mut buffer[..length], at);
+            read.with_context(|| format!("could not read {}", self.path.display()))?;
+            sum.update(&buffer[..length]);
+            progress.advance(length as u64);
+            at += length as u64;
+        }
+        Ok(Blob { size: self.size, sha256: hex(&sum.finalize()) })
     }
 }
 
@@ -81,7 +100,6 @@ fn unpack(path: &Path, packed: File) -> anyhow::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::FileExt;
 
     fn written(bytes: &[u8]) -> tempfile::NamedTempFile {
         let mut file = tempfile::NamedTempFile::new().unwrap();

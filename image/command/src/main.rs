@@ -4,6 +4,7 @@ mod boards;
 mod build;
 mod cli;
 mod exit;
+mod flash;
 mod image_file;
 mod lock;
 mod manifest;

@@ -84,3 +84,15 @@ fn the_tables_in_the_tree_are_those_of_this_repository() {
     rules();
     PersistTable::load(&top().join("overlay/usr/share/stayput/persist.toml")).unwrap();
 }
+
+#[test]
+fn the_kept_journal_belongs_to_the_group_that_may_read_it() {
+    let accounts: toml::Table =
+        std::fs::read_to_string(top().join("image/rootfs.toml")).unwrap().parse().unwrap();
+    let groups = accounts["group"].as_array().unwrap();
+    let group = groups.iter().find(|group| group["name"].as_str() == Some("systemd-journal")).unwrap();
+    let table = PersistTable::load(&top().join("overlay/usr/share/stayput/persist.toml")).unwrap();
+    let journal = table.paths.iter().find(|path| path.at.as_str() == "/var/log/journal").unwrap();
+    assert_eq!(Some(i64::from(journal.gid)), group["gid"].as_integer());
+    assert_eq!(journal.uid, 0);
+}

@@ -9,8 +9,10 @@ use anyhow::Context;
 use stayput_card::{egon, fat, image, mbr};
 use stayput_rootfs::{Kind, Tree};
 
+use super::licences::Notices;
+use super::outputs;
 use super::slot::{Loaders, QEMU_UBOOT, Slot};
-use super::{FEATURES, Job};
+use super::Job;
 use crate::manifest::{self, Blob, Content, Manifest, Package, Partition};
 use crate::show::size;
 
@@ -22,6 +24,7 @@ pub fn write(
     squashed: &Path,
     slot: &Slot,
     loaders: &Loaders,
+    notices: &Notices,
 ) -> anyhow::Result<(Manifest, String)> {
     let partial = job.output.join(".sdcard.img.partial");
     let parts = write_image(job, &partial, loaders.board.as_deref(), squashed, slot)?;
@@ -43,6 +46,7 @@ pub fn write(
     replace(&job.output.join(QEMU_UBOOT), &loaders.qemu)?;
     std::fs::rename(&partial, job.output.join("sdcard.img"))
         .context("could not put the image in its place")?;
+    outputs::write(job, &manifest, notices)?;
     replace(&job.output.join("manifest.json"), &manifest.to_json()?)?;
     let said = size(manifest.image.size);
     Ok((manifest, said))
@@ -116,8 +120,7 @@ fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot) -> Vec<Partitio
 }
 
 fn packages(job: &Job<'_>) -> anyhow::Result<Vec<Package>> {
-    let features: Vec<_> = FEATURES.iter().copied().filter(|feature| *feature != "qemu").collect();
-    let locked = job.supply.locked(&features)?.into_iter();
+    let locked = job.supply.locked(&super::image_features())?.into_iter();
     let entry = |locked: &stayput_packages::Locked| Package {
         name: locked.name.clone(),
         version: locked.version.clone(),
@@ -143,7 +146,7 @@ fn files(tree: &Tree) -> Vec<manifest::File> {
 }
 
 /// Writes a small file so that it is either the old one or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let failed = || format!("could not write {}", path.display());
     let folder = path.parent().context("an output has a folder")?;
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;

@@ -1,8 +1,12 @@
 //! `stayput build`: from locked packages to `output/<board>/sdcard.img`, step by step.
 
 mod card;
+mod crates;
 mod inputs;
+mod licences;
+mod outputs;
 mod root;
+mod sbom;
 mod slot;
 
 pub use slot::QEMU_UBOOT;
@@ -30,6 +34,11 @@ const APPLIANCE: &[&str] = &["stayput-init"];
 const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", "qemu"];
 /// Those of them whose packages make up the root file system.
 const ROOT_FEATURES: &[&str] = &["base", "engine"];
+
+/// The features whose packages are in the image.
+fn image_features() -> Vec<&'static str> {
+    FEATURES.iter().copied().filter(|feature| *feature != "qemu").collect()
+}
 
 /// Everything that the steps of a build share.
 struct Job<'a> {
@@ -89,6 +98,7 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
             |package: &Opened| ROOT_FEATURES.iter().any(|feature| package.features.contains(*feature));
         Ok((opened.into_iter().partition(on_the_box), said))
     })?;
+    let notices = licences::notices(packages.iter().chain(&others));
     let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job, &others))?;
     let root = steps.step("Root file system", |_| root::assemble(&job, packages, &kernel))?;
     let squashed = job.output.join(".root.squashfs.partial");
@@ -106,7 +116,7 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         "a file of the tree changed during the build: build again"
     );
     let manifest = steps.step("Card image", |_| {
-        card::write(&job, &inputs, &root, &squashed, &slot, &slot::loaders(&job, &others)?)
+        card::write(&job, &inputs, &root, &squashed, &slot, &slot::loaders(&job, &others)?, &notices)
     })?;
     let _ = std::fs::remove_file(&squashed);
     steps.write_times(&job.output.join("times.json"))?;
@@ -183,8 +193,9 @@ pub fn fetch_only(tree: &SourceTree, args: &FetchArgs, steps: &mut Steps) -> any
 fn already_built(output: &Path, inputs: &str) -> Option<Manifest> {
     let manifest = Manifest::load(&output.join("manifest.json")).ok()?;
     let image = Blob::of_file(&output.join("sdcard.img")).ok()?;
-    let uboot = output.join(slot::QEMU_UBOOT).is_file();
-    (manifest.inputs == inputs && manifest.image == image && uboot).then_some(manifest)
+    let beside = [slot::QEMU_UBOOT, outputs::PACKED, outputs::BILL, outputs::LICENCES];
+    let all = beside.iter().all(|name| output.join(name).is_file());
+    (manifest.inputs == inputs && manifest.image == image && all).then_some(manifest)
 }
 
 /// Prints what the boot tests need, for a shell to read.
