@@ -156,7 +156,9 @@ pub fn plug(machine: &mut Machine) -> Result<()> {
     let carrier = |status: &Value, word: &str| status["CarrierState"] == word;
     wait_for(machine, &card, "lease", has_lease)?;
     machine.link(false)?;
-    wait_for(machine, &card, "loss of it", |now| carrier(now, "no-carrier") && !has_lease(now))?;
+    wait_for(machine, &card, "loss of carrier and lease", |now| {
+        carrier(now, "no-carrier") && !has_lease(now)
+    })?;
     machine.link(true)?;
     wait_for(machine, &card, "lease again", |now| carrier(now, "carrier") && has_lease(now))
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
-use crate::{build, exit, flash, lock, run, show, verify};
+use crate::{build, config, exit, flash, lock, run, show, verify};
 
 /// Builds, boots and explains the Stayput card image.
 #[derive(Parser)]
@@ -44,6 +44,9 @@ enum Command {
     Flash(FlashArgs),
     /// Hold an image or a card against its manifest, part by part
     Verify(VerifyArgs),
+    /// Check a stayput.toml, or make one or a whole fleet's
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print what the boot tests need, as shell assignments
     #[command(hide = true)]
     TestInputs(BuildArgs),
@@ -161,9 +164,67 @@ pub struct VerifyArgs {
     /// The image itself, to name bytes and files that differ (default: the one beside the manifest)
     #[arg(long, value_name = "IMAGE")]
     pub reference: Option<PathBuf>,
+    /// Let nothing differ that the image fills: it is as it was built, and neither person nor box wrote to it
+    #[arg(long)]
+    pub pristine: bool,
     /// The board whose last build it is held against
     #[arg(long, default_value = "nanopi-neo2")]
     pub board: String,
+}
+
+/// `stayput config`
+#[derive(Subcommand)]
+pub enum ConfigCommand {
+    /// Say everything that is wrong with a file: line, what was expected, remedy; and what only a desk can know
+    Check(ConfigCheckArgs),
+    /// Make a file from flags, or from questions on a terminal; the other settings are in it as remarks
+    New(ConfigNewArgs),
+}
+
+/// `stayput config check`
+#[derive(Args)]
+pub struct ConfigCheckArgs {
+    /// The file; files that it names are looked for beside it
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// `stayput config new`
+#[derive(Args)]
+pub struct ConfigNewArgs {
+    /// The box's name; with --count a pattern such as box-{n}
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Make so many files into the folder --out, one for each box
+    #[arg(long, value_name = "N", requires_all = ["name", "out"])]
+    pub count: Option<u32>,
+    /// The first box's number
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "count")]
+    pub first: u32,
+    /// The AWS region
+    #[arg(long)]
+    pub region: Option<String>,
+    /// What `aws ssm create-activation` printed; - for standard input. So the code is in no shell history
+    #[arg(long, value_name = "FILE")]
+    pub activation: Option<PathBuf>,
+    /// When the activation ends, as in 2030-12-24
+    #[arg(long, value_name = "DATE")]
+    pub expires: Option<String>,
+    /// The ECS cluster; without it give --queue, and the box itself starts the worker
+    #[arg(long)]
+    pub cluster: Option<String>,
+    /// The SQS queue for a worker that the box itself starts
+    #[arg(long, value_name = "URL")]
+    pub queue: Option<String>,
+    /// Any other setting of docs/config.md; a list gets one more with each
+    #[arg(long, value_name = "SECTION.KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Where to write (default: standard output)
+    #[arg(short, long, value_name = "FILE|FOLDER")]
+    pub out: Option<PathBuf>,
+    /// Overwrite what is there
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Parses the command line and runs the command.
@@ -185,6 +246,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Flash(args) => flash::run(&tree()?, &args, &mut steps),
         // Who checks a card has an image and its manifest, not necessarily this tree.
         Command::Verify(args) => verify::run(tree, &args, &mut steps),
+        Command::Config(command) => config::run(&command),
         Command::TestInputs(args) => build::test_inputs(&tree()?, &args, &mut steps),
     }
 }

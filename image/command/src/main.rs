@@ -3,6 +3,7 @@
 mod boards;
 mod build;
 mod cli;
+mod config;
 mod exit;
 mod flash;
 mod image_file;

@@ -9,10 +9,10 @@ use anyhow::Context;
 use stayput_card::{egon, fat, image, mbr};
 use stayput_rootfs::{Kind, Tree};
 
+use super::Job;
 use super::licences::Notices;
 use super::outputs;
 use super::slot::{Loaders, QEMU_UBOOT, Slot};
-use super::Job;
 use crate::manifest::{self, Blob, Content, Manifest, Package, Partition};
 use crate::show::size;
 

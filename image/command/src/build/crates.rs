@@ -80,9 +80,13 @@ pub fn linked(job: &Job<'_>, programs: &[&str]) -> anyhow::Result<Vec<Crate>> {
     let metadata: Metadata =
         serde_json::from_slice(&cargo(job, &args)?).context("`cargo metadata` did not answer as expected")?;
     let lock = job.tree.path("Cargo.lock");
-    let lock = std::fs::read_to_string(&lock).with_context(|| format!("could not read {}", lock.display()))?;
+    let lock =
+        std::fs::read_to_string(&lock).with_context(|| format!("could not read {}", lock.display()))?;
     let lock: LockFile = toml::from_str(&lock).context("Cargo.lock is not one that this version reads")?;
-    gather(&listed, &metadata, &lock)
+    let mut crates = gather(&listed, &metadata, &lock)?;
+    let own = texts(job.tree.root())?;
+    crates.iter_mut().filter(|one| one.sha256.is_none()).for_each(|one| one.texts = own.clone());
+    Ok(crates)
 }
 
 /// Runs cargo on the tree, without network: the build has fetched everything.
@@ -90,7 +94,8 @@ fn cargo(job: &Job<'_>, args: &[&str]) -> anyhow::Result<Vec<u8>> {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let mut command = Command::new(&program);
     command.args(args).args(["--locked", "--offline", "--manifest-path"]).arg(job.tree.path("Cargo.toml"));
-    let run = command.current_dir(job.tree.root()).env("LC_ALL", "C").env("CARGO_TERM_COLOR", "never").output();
+    let run =
+        command.current_dir(job.tree.root()).env("LC_ALL", "C").env("CARGO_TERM_COLOR", "never").output();
     let run = run.map_err(|error| Fault::new(Code::Missing, format!("could not start cargo ({error})")))?;
     anyhow::ensure!(
         run.status.success(),
@@ -120,8 +125,10 @@ fn gather(
     let pair = |package: &Package| (package.name.clone(), package.version.clone());
     let mut crates = Vec::new();
     for (name, version) in listed {
-        let package = metadata.packages.iter().find(|package| package.name == *name && package.version == *version);
-        let package = package.with_context(|| format!("cargo lists {name} {version} and does not describe it"))?;
+        let package =
+            metadata.packages.iter().find(|package| package.name == *name && package.version == *version);
+        let package =
+            package.with_context(|| format!("cargo lists {name} {version} and does not describe it"))?;
         let node = metadata.resolve.nodes.iter().find(|node| node.id == package.id);
         let uses = node.into_iter().flat_map(|node| &node.dependencies);
         let uses = uses.filter_map(|id| by_id.get(id.as_str())).map(|package| pair(package));
@@ -164,7 +171,8 @@ mod tests {
 
     #[test]
     fn names_and_versions_are_read_from_cargos_tree() {
-        let text = "stayput-init v0.1.0 (/a b/init)\ntoml v1.2.1+spec-1.1.0\n\ntoml v1.2.1+spec-1.1.0 (*)\nodd\n";
+        let text =
+            "stayput-init v0.1.0 (/a b/init)\ntoml v1.2.1+spec-1.1.0\n\ntoml v1.2.1+spec-1.1.0 (*)\nodd\n";
         let found: Vec<_> = names(text).into_iter().collect();
         let pair = |name: &str, version: &str| (name.to_owned(), version.to_owned());
         assert_eq!(found, [pair("stayput-init", "0.1.0"), pair("toml", "1.2.1+spec-1.1.0")]);

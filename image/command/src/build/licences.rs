@@ -18,6 +18,8 @@ pub struct Notices {
     pub packages: BTreeMap<String, String>,
     /// The texts that they refer to, by name.
     pub common: BTreeMap<String, String>,
+    /// Packages whose notice is in a package that is not in the image, and which one.
+    pub elsewhere: BTreeMap<String, String>,
 }
 
 /// Collects the notices. Packages often share one through a link to another package's folder.
@@ -47,8 +49,9 @@ pub fn notices<'a>(packages: impl Iterator<Item = &'a Opened> + Clone) -> Notice
         }
     }
     for (package, target) in links {
-        if let Some(text) = notices.packages.get(&target).cloned() {
-            notices.packages.entry(package).or_insert(text);
+        match notices.packages.get(&target).cloned() {
+            Some(text) => drop(notices.packages.entry(package).or_insert(text)),
+            None => drop(notices.elsewhere.insert(package, target)),
         }
     }
     notices
@@ -69,7 +72,17 @@ pub fn text(notices: &Notices, packages: &[String], crates: &[Crate]) -> String 
     let mut out = "Licences and copyright notices of everything in this Stayput image.\n".to_owned();
     out += "Debian's notices refer to licences by name; the last section holds these texts.\n";
     section(&mut out, "Debian packages");
-    let of = |name: &String| notices.packages.get(name).map(String::as_str).unwrap_or("(the package has no notice)");
+    let elsewhere: BTreeMap<_, _> = notices
+        .elsewhere
+        .iter()
+        .map(|(name, target)| {
+            (name, format!("(its notice is in Debian's package {target}, which is not in the image)"))
+        })
+        .collect();
+    let of = |name: &String| {
+        let text = notices.packages.get(name).or_else(|| elsewhere.get(name));
+        text.map_or("(the package has no notice)", String::as_str)
+    };
     shared(&mut out, packages.iter().map(|name| (name.clone(), of(name))));
     section(&mut out, "Rust crates linked into the box's programs");
     let texts = crates.iter().flat_map(|one| {
@@ -79,7 +92,10 @@ pub fn text(notices: &Notices, packages: &[String], crates: &[Crate]) -> String 
             let title = title.clone();
             move |(file, text)| (format!("{title} ({declared}), {file}"), text.as_str())
         });
-        let none = one.texts.is_empty().then(|| (format!("{title} ({declared})"), "(declared in its Cargo.toml; no text of its own)"));
+        let none = one
+            .texts
+            .is_empty()
+            .then(|| (format!("{title} ({declared})"), "(declared in its Cargo.toml; no text of its own)"));
         each.chain(none)
     });
     shared(&mut out, texts);
@@ -133,6 +149,7 @@ mod tests {
             // The link comes before what it points to.
             package("libb1", &[("usr/share/doc/libb1", EntryKind::Symlink("a".into()))]),
             package("a", &[("usr/share/doc/a/copyright", file("notice of a")), ("usr/bin/a", file("x"))]),
+            package("libgcc-s1", &[("usr/share/doc/libgcc-s1", EntryKind::Symlink("gcc-14-base".into()))]),
             package("base-files", &[("usr/share/common-licenses/GPL-2", file("the GPL"))]),
         ]
     }
@@ -147,11 +164,12 @@ mod tests {
 
     #[test]
     fn a_shared_text_is_written_once_under_all_names_and_a_missing_one_is_said() {
-        let names = ["a", "libb1", "base-files"].map(String::from);
+        let names = ["a", "libb1", "base-files", "libgcc-s1"].map(String::from);
         let text = text(&notices(opened().iter()), &names, &[]);
         assert_eq!(text.matches("notice of a").count(), 1);
         assert!(text.contains("\na\nlibb1\n"), "{text}");
         assert!(text.contains("base-files\n--") && text.contains("(the package has no notice)"), "{text}");
+        assert!(text.contains("is in Debian's package gcc-14-base"), "{text}");
         assert!(text.contains("the GPL"));
     }
 

@@ -47,7 +47,8 @@ fn pack(image: &Path, packed: &Path) -> anyhow::Result<()> {
     let failed = || format!("could not write {}", packed.display());
     let partial = packed.with_file_name(".sdcard.img.zst.partial");
     let mut from = File::open(image).with_context(|| format!("could not read {}", image.display()))?;
-    let mut encoder = zstd::Encoder::new(File::create(&partial).with_context(failed)?, LEVEL).with_context(failed)?;
+    let mut encoder =
+        zstd::Encoder::new(File::create(&partial).with_context(failed)?, LEVEL).with_context(failed)?;
     encoder.include_checksum(true).with_context(failed)?;
     // Whoever unpacks it knows the size beforehand.
     encoder.set_pledged_src_size(Some(from.metadata().with_context(failed)?.len())).with_context(failed)?;

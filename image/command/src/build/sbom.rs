@@ -30,7 +30,8 @@ const IMAGE: &str = "image";
 pub fn bill(parts: &Parts<'_>) -> Value {
     let manifest = parts.manifest;
     let version = env!("CARGO_PKG_VERSION");
-    let mut components: Vec<Value> = parts.packages.iter().map(|package| debian(package, parts.notices)).collect();
+    let mut components: Vec<Value> =
+        parts.packages.iter().map(|package| debian(package, parts.notices)).collect();
     components.extend(parts.crates.iter().map(cargo));
     components.push(standard_library(&manifest.toolchain.rustc));
     let mut of_image: Vec<String> = parts.packages.iter().map(|package| purl_of_package(package)).collect();
@@ -39,7 +40,8 @@ pub fn bill(parts: &Parts<'_>) -> Value {
     let std = purl_of_std(&manifest.toolchain.rustc);
     let mut dependencies = vec![json!({"ref": IMAGE, "dependsOn": of_image})];
     for one in parts.crates {
-        let mut uses: Vec<String> = one.uses.iter().map(|(name, version)| purl("cargo", name, version, "")).collect();
+        let mut uses: Vec<String> =
+            one.uses.iter().map(|(name, version)| purl("cargo", name, version, "")).collect();
         if parts.programs.contains(&one.name.as_str()) {
             uses.push(std.clone());
         }
@@ -145,7 +147,9 @@ fn purl_of_crate(one: &Crate) -> String {
 fn purl(kind: &str, name: &str, version: &str, more: &str) -> String {
     let escape = |text: &str| {
         let one = |byte: u8| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b'~' | b':' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         };
         text.bytes().map(one).collect::<String>()

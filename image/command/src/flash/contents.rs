@@ -45,7 +45,10 @@ fn stayput(card: &mut (impl Read + Seek), layout: &Layout) -> io::Result<Content
         let Ok(block) = read(card, part.start, 2048) else { continue };
         if block[EXT_MAGIC..EXT_MAGIC + 2] == [0x53, 0xef] {
             let label: Vec<u8> = block[EXT_LABEL].iter().copied().take_while(|byte| *byte != 0).collect();
-            made.push(format!("'{name}' (ext, label '{}')", String::from_utf8_lossy(&label).escape_default()));
+            made.push(format!(
+                "'{name}' (ext, label '{}')",
+                String::from_utf8_lossy(&label).escape_default()
+            ));
         }
     }
     let kept = !made.is_empty();

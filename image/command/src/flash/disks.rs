@@ -189,11 +189,14 @@ fn add_uses(kernel: &Kernel<'_>, name: &str, uses: &mut BTreeSet<Use>, seen: &mu
         let number = text(&folder.join("dev"));
         for (mounted, source, at) in mounts(kernel.mounts) {
             // btrfs and its like mount under a number of their own and only name the device.
-            if mounted == number && !number.is_empty() || Path::new(&source) == Path::new("/dev").join(&device) {
+            if mounted == number && !number.is_empty()
+                || Path::new(&source) == Path::new("/dev").join(&device)
+            {
                 uses.insert(Use::Mounted(at));
             }
         }
-        let swap = |line: &&str| line.split_whitespace().next().map(unescape) == Some(format!("/dev/{device}"));
+        let swap =
+            |line: &&str| line.split_whitespace().next().map(unescape) == Some(format!("/dev/{device}"));
         if kernel.swaps.lines().any(|line| swap(&line)) {
             uses.insert(Use::Swap(device.clone()));
         }
@@ -207,7 +210,9 @@ fn add_uses(kernel: &Kernel<'_>, name: &str, uses: &mut BTreeSet<Use>, seen: &mu
 /// The partitions of a disk: the folders in its own that say so.
 fn parts(folder: &Path, name: &str) -> Vec<String> {
     let all = entries(folder).unwrap_or_default();
-    all.into_iter().filter(|part| part.starts_with(name) && folder.join(part).join("partition").exists()).collect()
+    all.into_iter()
+        .filter(|part| part.starts_with(name) && folder.join(part).join("partition").exists())
+        .collect()
 }
 
 /// Device number, source and mount point of every line of mountinfo.

@@ -72,21 +72,30 @@ impl Machine {
 
 /// A card of 32 GB in a reader on USB.
 fn reader() -> Machine {
-    let files = [("removable", "1"), ("ro", "0"), ("device/vendor", "Generic "), ("device/model", "STORAGE DEVICE  ")];
+    let files = [
+        ("removable", "1"),
+        ("ro", "0"),
+        ("device/vendor", "Generic "),
+        ("device/model", "STORAGE DEVICE  "),
+    ];
     Machine::new().disk("sdb", "pci/usb1/host2", "8:16", 32_010_928_128, &files).part("sdb", "sdb1", "8:17")
 }
 
 #[test]
 fn a_card_in_a_reader_is_listed_with_size_and_model_and_may_be_overwritten() {
     let card = reader().only();
-    assert_eq!((card.bytes, card.model.as_str(), card.removable), (32_010_928_128, "Generic STORAGE DEVICE", true));
+    assert_eq!(
+        (card.bytes, card.model.as_str(), card.removable),
+        (32_010_928_128, "Generic STORAGE DEVICE", true)
+    );
     assert_eq!(card.refusal(NEEDED, false), None);
     assert_eq!(card.node(), Path::new("/dev/sdb"));
 }
 
 #[test]
 fn an_sd_slot_counts_as_removable_and_an_emmc_does_not() {
-    let slot = |kind| Machine::new().disk("mmcblk0", "mmc0", "179:0", 8_000_000_000, &[("device/type", kind)]);
+    let slot =
+        |kind| Machine::new().disk("mmcblk0", "mmc0", "179:0", 8_000_000_000, &[("device/type", kind)]);
     assert!(slot("SD").only().removable);
     assert!(!slot("MMC").only().removable);
 }
@@ -94,7 +103,9 @@ fn an_sd_slot_counts_as_removable_and_an_emmc_does_not() {
 #[test]
 fn what_is_no_hardware_and_parts_of_an_emmc_are_not_listed() {
     let mut machine = reader();
-    for (index, name) in ["loop0", "zram0", "dm-0", "sr0", "mmcblk0boot0", "mmcblk0rpmb", "nbd0"].iter().enumerate() {
+    for (index, name) in
+        ["loop0", "zram0", "dm-0", "sr0", "mmcblk0boot0", "mmcblk0rpmb", "nbd0"].iter().enumerate()
+    {
         machine = machine.disk(name, "virtual", &format!("250:{index}"), 1 << 30, &[("removable", "1")]);
     }
     assert_eq!(machine.only().name, "sdb");
@@ -119,10 +130,11 @@ fn a_mount_of_another_disk_with_a_longer_name_is_no_use_of_this_one() {
 
 #[test]
 fn the_systems_disk_is_refused_through_encryption_and_even_when_named_twice() {
-    let machine = reader()
-        .disk("dm-0", "virtual", "254:0", 1 << 34, &[])
-        .held("sdb/sdb1", "dm-0")
-        .mounted("254:0", "/", "/dev/mapper/root");
+    let machine = reader().disk("dm-0", "virtual", "254:0", 1 << 34, &[]).held("sdb/sdb1", "dm-0").mounted(
+        "254:0",
+        "/",
+        "/dev/mapper/root",
+    );
     for really in [false, true] {
         let refusal = machine.only().refusal(NEEDED, really);
         assert_eq!(refusal, Some(Refusal::System("/dev/sdb".into(), "/".into())));
@@ -140,7 +152,8 @@ fn swap_and_what_is_built_on_it_refuse_a_disk() {
 
 #[test]
 fn two_devices_that_hold_each_other_do_not_hang_the_listing() {
-    let machine = reader().disk("dm-0", "virtual", "254:0", 1 << 34, &[]).held("sdb", "dm-0").held("dm-0", "sdb");
+    let machine =
+        reader().disk("dm-0", "virtual", "254:0", 1 << 34, &[]).held("sdb", "dm-0").held("dm-0", "sdb");
     assert!(machine.refusal().contains("dm-0"), "{}", machine.refusal());
 }
 

@@ -2,6 +2,7 @@
 
 mod contents;
 mod disks;
+mod person;
 mod write;
 
 use std::fs::File;
@@ -12,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use rustix::fs::OFlags;
-use stayput_card::{Layout, fat, mbr};
+use stayput_card::{Layout, mbr};
 
 use crate::cli::FlashArgs;
 use crate::exit::{Code, Fault};
@@ -24,9 +25,6 @@ use crate::tree::SourceTree;
 use disks::{Disk, Found, Kernel};
 use write::{Marks, Source};
 
-/// No configuration is larger; what is larger is another file by mistake.
-const LARGEST_CONFIG: u64 = 256 * 1024;
-
 /// Runs the command.
 pub fn run(tree: &SourceTree, args: &FlashArgs, steps: &mut Steps) -> anyhow::Result<()> {
     let layout = Layout::load(&tree.path("image/card.toml"))?;
@@ -35,16 +33,24 @@ pub fn run(tree: &SourceTree, args: &FlashArgs, steps: &mut Steps) -> anyhow::Re
         print!("{}", listing(&disks::list(&machine.kernel())?, layout.end()));
         return Err(usage("no card named: stayput flash DEVICE".to_owned()));
     };
-    let image = image(tree, args, &layout, steps)?;
-    let source = Source { image: &image.file, size: image.size, instead: config(args, &image, &layout)? };
+    let given = args.config.as_deref().map(person::files).transpose()?;
     let (mut card, said) = match args.to_file {
         true => open_file(named, layout.end())?,
         false => open_disk(&machine, named, args, layout.end())?,
     };
-    let room = card.seek(SeekFrom::End(0)).with_context(|| format!("could not find the end of {}", named.display()))?;
+    let image = image(tree, args, &layout, steps)?;
+    let instead = given.map(|given| person::partition(&image, &layout, given)).transpose()?;
+    let source = Source { image: &image.file, size: image.size, instead };
+    let room = card
+        .seek(SeekFrom::End(0))
+        .with_context(|| format!("could not find the end of {}", named.display()))?;
     if room < layout.end() {
         // Sysfs and the device itself should agree.
-        return Err(usage(format!("{} has {room} bytes, too few: {} are needed", named.display(), layout.end())));
+        return Err(usage(format!(
+            "{} has {room} bytes, too few: {} are needed",
+            named.display(),
+            layout.end()
+        )));
     }
     let found = contents::look(&mut Unaligned(&card, 0), &layout)
         .with_context(|| format!("could not read {}: pulled out or faulty", named.display()))?;
@@ -81,7 +87,9 @@ pub fn run(tree: &SourceTree, args: &FlashArgs, steps: &mut Steps) -> anyhow::Re
 /// A card that keeps something else than it was given is a matter of integrity, not of a failed write.
 fn coded(error: write::Error) -> anyhow::Error {
     match error {
-        write::Error::Differs { .. } | write::Error::Lies { .. } => Fault::new(Code::Integrity, error.to_string()).into(),
+        write::Error::Differs { .. } | write::Error::Lies { .. } => {
+            Fault::new(Code::Integrity, error.to_string()).into()
+        }
         other => other.into(),
     }
 }
@@ -113,7 +121,8 @@ impl Machine {
 fn listing(disks: &[Disk], needed: u64) -> String {
     let removable = disks.iter().filter(|disk| disk.removable && disk.bytes > 0);
     let rows = removable.map(|disk| {
-        let note = disk.refusal(needed, false).map_or(String::new(), |refusal| format!("  not now: {refusal}"));
+        let note =
+            disk.refusal(needed, false).map_or(String::new(), |refusal| format!("  not now: {refusal}"));
         format!("  {:<14} {:>10}  {}{note}\n", disk.node().display(), size(disk.bytes), disk.model)
     });
     match rows.collect::<String>() {
@@ -137,7 +146,8 @@ fn image(
     let mut sector = [0; 512];
     let table = &mbr::table(layout)[0].bytes;
     if image.file.read_exact_at(&mut sector, 0).is_err() || sector != *table || image.size % 4096 != 0 {
-        let message = format!("{} is not an image with the partition table of image/card.toml", path.display());
+        let message =
+            format!("{} is not an image with the partition table of image/card.toml", path.display());
         return Err(Fault::new(Code::Integrity, message).into());
     }
     let beside = path.with_file_name("manifest.json");
@@ -162,35 +172,13 @@ fn image(
     Ok(image)
 }
 
-/// The person's partition made again with their file in it.
-fn config(args: &FlashArgs, image: &ImageFile, layout: &Layout) -> anyhow::Result<Option<(u64, Vec<u8>)>> {
-    let Some(path) = &args.config else { return Ok(None) };
-    let failed = || format!("could not read {}", path.display());
-    let about = std::fs::metadata(path).with_context(failed)?;
-    if !about.is_file() || about.len() > LARGEST_CONFIG {
-        return Err(usage(format!("{} is not a stayput.toml: it is no file, or too large", path.display())));
-    }
-    let text = std::fs::read(path).with_context(failed)?;
-    if std::str::from_utf8(&text).is_err() {
-        return Err(usage(format!("{} is not UTF-8 text: save it as UTF-8", path.display())));
-    }
-    let part = layout.partition("stayput")?;
-    let kind = part.fat.as_ref().context("image/card.toml gives 'stayput' no fat")?;
-    let mut bytes = vec![0; part.size as usize];
-    image.file.read_exact_at(&mut bytes, part.start).context("the image ends before its STAYPUT partition")?;
-    let mut files = fat::files(&kind.label, &bytes)?;
-    files.retain(|(name, _)| !name.eq_ignore_ascii_case("stayput.toml"));
-    files.push(("stayput.toml".to_owned(), text));
-    let files: Vec<_> = files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
-    Ok(Some((part.start, fat::image(kind, part.size, &files)?)))
-}
-
 /// A regular file in place of a card, which must be there: nothing is made by mistake.
 fn open_file(path: &Path, needed: u64) -> anyhow::Result<(File, String)> {
     let failed = || format!("could not open {}", path.display());
     let about = std::fs::metadata(path).with_context(failed)?;
     if !about.is_file() || about.len() < needed {
-        let message = format!("{} is no file of at least {needed} bytes: make it with truncate --size", path.display());
+        let message =
+            format!("{} is no file of at least {needed} bytes: make it with truncate --size", path.display());
         return Err(usage(message));
     }
     let file = File::options().read(true).write(true).open(path).with_context(failed)?;
@@ -198,10 +186,16 @@ fn open_file(path: &Path, needed: u64) -> anyhow::Result<(File, String)> {
 }
 
 /// The disk, if it may be overwritten; held so that nothing can mount it meanwhile.
-fn open_disk(machine: &Machine, path: &Path, args: &FlashArgs, needed: u64) -> anyhow::Result<(File, String)> {
-    let about = std::fs::metadata(path).with_context(|| format!("could not find {}", path.display()))?;
+fn open_disk(
+    machine: &Machine,
+    path: &Path,
+    args: &FlashArgs,
+    needed: u64,
+) -> anyhow::Result<(File, String)> {
+    let about =
+        std::fs::metadata(path).map_err(|error| usage(format!("no disk {} ({error})", path.display())))?;
     if !about.file_type().is_block_device() {
-        return Err(usage(format!("{} is not a disk", path.display())));
+        return Err(usage(format!("{} is not a disk; `stayput flash` lists them", path.display())));
     }
     let number = |about: &std::fs::Metadata| {
         format!("{}:{}", rustix::fs::major(about.rdev()), rustix::fs::minor(about.rdev()))
@@ -209,7 +203,10 @@ fn open_disk(machine: &Machine, path: &Path, args: &FlashArgs, needed: u64) -> a
     let disk = match disks::find(&machine.kernel(), &number(&about))? {
         Found::Disk(disk) => disk,
         Found::Partition(disk) => {
-            return Err(usage(format!("{} is a partition: name the whole card, /dev/{disk}", path.display())));
+            return Err(usage(format!(
+                "{} is a partition: name the whole card, /dev/{disk}",
+                path.display()
+            )));
         }
         Found::Unknown => return Err(usage(format!("{} is no disk that the kernel lists", path.display()))),
     };
@@ -217,40 +214,44 @@ fn open_disk(machine: &Machine, path: &Path, args: &FlashArgs, needed: u64) -> a
     if let Some(refusal) = disk.refusal(needed, really) {
         return Err(usage(refusal.to_string()));
     }
-    let card = open_exclusively(path, args)?;
+    let card = open_exclusively(path)?;
     if number(&card.metadata()?) != number(&about) {
         return Err(usage(format!("{} was just exchanged for another disk: run it again", path.display())));
     }
-    let said = format!("{}: {}, {}.", path.display(), size(disk.bytes), disk.model);
+    let model = if disk.model.is_empty() { "of no name" } else { &disk.model };
+    let said = format!("{}: {}, {model}.", path.display(), size(disk.bytes));
     Ok((card, said))
 }
 
 /// O_EXCL on a disk: the kernel refuses it while anything of it is mounted or held, and refuses to mount it while we
 /// hold it. O_DIRECT: what is read back comes from the card, not from memory.
-fn open_exclusively(path: &Path, args: &FlashArgs) -> anyhow::Result<File> {
+fn open_exclusively(path: &Path) -> anyhow::Result<File> {
     let open = |flags: OFlags| {
         let flags = (flags | OFlags::EXCL).bits().cast_signed();
         File::options().read(true).write(true).custom_flags(flags).open(path)
     };
     let opened = match open(OFlags::DIRECT) {
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => open(OFlags::empty()),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INVAL.raw_os_error()) => {
+            open(OFlags::empty())
+        }
         opened => opened,
     };
     opened.map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
             let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("stayput"));
-            let image = args.image.as_ref().map_or(String::new(), |path| format!(" --image {}", path.display()));
+            let words: Vec<_> = std::env::args().skip(1).collect();
             let message = format!(
-                "no permission to write to {}: run `sudo {} flash{image} {}`",
+                "no permission to write to {}: run `sudo {} {}`",
                 path.display(),
                 program.display(),
-                path.display()
+                words.join(" ")
             );
             Fault::new(Code::Storage, message).into()
         }
-        std::io::ErrorKind::ResourceBusy => {
-            usage(format!("{} is in use by something on this machine: unmount or close it first", path.display()))
-        }
+        std::io::ErrorKind::ResourceBusy => usage(format!(
+            "{} is in use by something on this machine: unmount or close it first",
+            path.display()
+        )),
         _ => anyhow::Error::from(error).context(format!("could not open {}", path.display())),
     })
 }

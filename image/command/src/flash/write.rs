@@ -61,7 +61,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The card did not take it.
-    #[error("the card failed while {doing} byte {at}: pulled out, worn or smaller than it says; it is not usable as it is")]
+    #[error(
+        "the card failed while {doing} byte {at}: pulled out, worn or smaller than it says; it is not usable as it is"
+    )]
     Card {
         /// Reading, writing or settling.
         doing: &'static str,
@@ -71,7 +73,9 @@ pub enum Error {
         source: io::Error,
     },
     /// The card holds something else than what was written.
-    #[error("byte {at} reads back as {read:#04x}, written was {written:#04x}: the card is worn or false; use another one")]
+    #[error(
+        "byte {at} reads back as {read:#04x}, written was {written:#04x}: the card is worn or false; use another one"
+    )]
     Differs {
         /// Where.
         at: u64,
@@ -81,7 +85,9 @@ pub enum Error {
         written: u8,
     },
     /// The card has less memory than it says.
-    #[error("the card says {says} bytes and does not keep what is written at byte {at}: it is a false one; use another")]
+    #[error(
+        "the card says {says} bytes and does not keep what is written at byte {at}: it is a false one; use another"
+    )]
     Lies {
         /// Its size, in its own words.
         says: u64,
@@ -172,7 +178,8 @@ pub fn check(card: &mut dyn Card, source: &Source<'_>, progress: &dyn Progress) 
         let (seen, wanted) = (seen.take(length), &mut wanted[..length]);
         get(card, seen, at)?;
         source.read(wanted, at)?;
-        if let Some(byte) = seen.iter().zip(&*wanted).position(|(a, b)| a != b) {
+        if seen != wanted {
+            let byte = seen.iter().zip(&*wanted).position(|(a, b)| a != b).unwrap_or_default();
             return Err(Error::Differs { at: at + byte as u64, read: seen[byte], written: wanted[byte] });
         }
         progress.advance(length as u64);

@@ -20,7 +20,14 @@ struct Faulty {
 
 impl Faulty {
     fn sound(size: usize) -> Self {
-        Self { memory: vec![0xee; size], wraps: None, drops: None, at_once: usize::MAX, left: usize::MAX, worn: None }
+        Self {
+            memory: vec![0xee; size],
+            wraps: None,
+            drops: None,
+            at_once: usize::MAX,
+            left: usize::MAX,
+            worn: None,
+        }
     }
     fn place(&self, at: u64) -> usize {
         self.wraps.map_or(at, |memory| at % memory) as usize
@@ -109,8 +116,14 @@ fn a_card_that_takes_nothing_is_an_error_and_not_a_loop() {
         }
     }
     let (file, _) = image();
-    assert!(matches!(write(&mut Full, &source(&file), &()), Err(Error::Card { doing: "writing", at: 0, .. })));
-    assert!(matches!(check(&mut Full, &source(&file), &()), Err(Error::Card { doing: "reading", at: 0, .. })));
+    assert!(matches!(
+        write(&mut Full, &source(&file), &()),
+        Err(Error::Card { doing: "writing", at: 0, .. })
+    ));
+    assert!(matches!(
+        check(&mut Full, &source(&file), &()),
+        Err(Error::Card { doing: "reading", at: 0, .. })
+    ));
 }
 
 #[test]

@@ -48,6 +48,8 @@ pub struct Subject<'a> {
     pub size: u64,
     /// A card, and not a file.
     pub device: bool,
+    /// Nobody may have written to it, neither a person nor a box: what the image fills is as it was built.
+    pub pristine: bool,
 }
 
 /// A part of the card and what became of it.
@@ -86,7 +88,8 @@ pub fn compare(
     progress.total(to_read(manifest, subject));
     let mut rows = Vec::new();
     for part in &manifest.partitions {
-        let verdict = match variable(&part.name) {
+        let why = variable(&part.name).filter(|_| !subject.pristine || part.content.is_none());
+        let verdict = match why {
             Some(why) => Verdict::Variable(now(manifest, part, why, subject, progress)?),
             None if part.content.is_none() => continue,
             None => fixed(manifest, part, table.as_deref(), subject, reference.as_deref_mut(), progress)?,
@@ -182,7 +185,7 @@ fn fixed(
     progress: &dyn Progress,
 ) -> anyhow::Result<Verdict> {
     let Some(content) = &part.content else { anyhow::bail!("{} has no content to compare", part.name) };
-    if let (true, Some(expected)) = (part.name == "table", table) {
+    if let (true, Some(expected)) = (part.name == "table" && !subject.pristine, table) {
         return the_table(manifest, expected, subject, progress);
     }
     let bytes = part.offset..part.offset + content.size;
@@ -229,7 +232,8 @@ fn explain(part: &Partition, scan: &Scan, image: &mut ImageFile) -> String {
     let mut text = format!("first at byte {first} of the card, {} of the partition", first - part.offset);
     let sectors: u64 = scan.ranges.iter().map(|range| (range.end - range.start).div_ceil(512)).sum();
     let least = if scan.ranges.len() == MOST_RANGES { "at least " } else { "" };
-    text += &format!("; {least}{sectors} sectors differ");
+    let differ = if sectors == 1 { "sector differs" } else { "sectors differ" };
+    text += &format!("; {least}{sectors} {differ}");
     if scan.only_zeros {
         text += "; nothing but zeros is there";
     }

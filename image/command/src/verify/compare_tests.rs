@@ -15,6 +15,7 @@ const CARD: u64 = 12 * MIB;
 struct Card {
     image: Vec<u8>,
     manifest: Manifest,
+    pristine: bool,
 }
 
 fn card() -> Card {
@@ -53,7 +54,7 @@ fn card() -> Card {
         }))
         .unwrap()
     };
-    Card { image, manifest }
+    Card { image, manifest, pristine: false }
 }
 
 impl Card {
@@ -65,7 +66,13 @@ impl Card {
     fn compare(&self, reference: Option<&mut ImageFile>) -> anyhow::Result<Vec<Row>> {
         let size = self.image.len() as u64;
         let mut bytes = Cursor::new(&self.image);
-        let mut subject = Subject { path: "card".into(), bytes: &mut bytes, size, device: size != IMAGE };
+        let mut subject = Subject {
+            path: "card".into(),
+            bytes: &mut bytes,
+            size,
+            device: size != IMAGE,
+            pristine: self.pristine,
+        };
         compare(&self.manifest, &mut subject, reference, &())
     }
 
@@ -178,7 +185,8 @@ fn a_file_or_card_cut_short_is_an_integrity_failure_that_says_how_much_is_missin
 fn a_card_that_ends_before_the_size_it_says_is_a_failure_to_read() {
     let card = card().on_a_card(CARD);
     let mut bytes = Cursor::new(&card.image[..5 * MIB as usize]);
-    let mut subject = Subject { path: "liar".into(), bytes: &mut bytes, size: CARD, device: true };
+    let mut subject =
+        Subject { path: "liar".into(), bytes: &mut bytes, size: CARD, device: true, pristine: false };
     let error = compare(&card.manifest, &mut subject, None, &()).unwrap_err();
     assert!(error.to_string().contains("smaller than it says"), "{error}");
     assert_eq!(code(error), Code::Storage);
@@ -224,5 +232,16 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     for card in [beyond, other_table] {
         let error = card.compare(None).unwrap_err();
         assert!(error.to_string().contains("contradicts itself"), "{error}");
+    }
+}
+
+#[test]
+fn a_pristine_image_has_no_part_that_may_differ() {
+    for at in [2 * MIB, 506] {
+        let mut card = card().on_a_card(2 * CARD);
+        card.image[at as usize + 1] ^= 0x10;
+        assert!(different(&card.rows()).is_empty(), "byte {at}");
+        card.pristine = true;
+        assert_eq!(different(&card.rows()).len(), 1, "byte {at}");
     }
 }

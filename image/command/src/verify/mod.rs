@@ -41,8 +41,13 @@ pub fn run(
     };
     let mut reference = reference(args, &place, about.ino())?;
     let rows = steps.step("Comparing", |step| {
-        let mut subject =
-            Subject { path: args.subject.clone(), bytes: &mut file, size: size_of_subject, device };
+        let mut subject = Subject {
+            path: args.subject.clone(),
+            bytes: &mut file,
+            size: size_of_subject,
+            device,
+            pristine: args.pristine,
+        };
         let rows = compare::compare(&manifest, &mut subject, reference.as_mut(), step)?;
         Ok((rows, size(manifest.image.size)))
     })?;
@@ -113,11 +118,11 @@ fn verdict(rows: &[Row], manifest: &Manifest, with_reference: bool) -> anyhow::R
     };
     let different = named(|verdict| matches!(verdict, Verdict::Different(_)));
     if different.is_empty() {
-        println!(
-            "Everything that must not change is that of image {}.\nNot compared, because a box writes there: {}.",
-            manifest.image.sha256,
-            named(|verdict| matches!(verdict, Verdict::Variable(_))).join(", ")
-        );
+        println!("Everything that must not change is that of image {}.", manifest.image.sha256);
+        let variable = named(|verdict| matches!(verdict, Verdict::Variable(_)));
+        if !variable.is_empty() {
+            println!("No part of that, because a box or a person writes there: {}.", variable.join(", "));
+        }
         return Ok(());
     }
     let hint = match with_reference {

@@ -75,6 +75,10 @@ mod tests {
     use stayput_card::layout::Fat;
     use stayput_rootfs::{Node, Tree, squashfs};
 
+    fn named_at(places: &[Place], byte: u64) -> Vec<String> {
+        named(places, std::slice::from_ref(&(byte..byte + 1)), 3)
+    }
+
     #[test]
     fn a_byte_of_a_fat_is_named_by_its_file() {
         let fat = Fat { bits: 16, label: "SLOT".into(), serial: 1 };
@@ -88,10 +92,10 @@ mod tests {
         let places = in_fat("SLOT", &image).unwrap();
         let at = |needle: &[u8]| image.windows(needle.len()).position(|seen| seen == needle).unwrap() as u64;
         let inside = at(&kernel[..64]) + 99_999;
-        assert_eq!(named(&places, &[inside..inside + 1], 3), ["Image.gz"]);
+        assert_eq!(named_at(&places, inside), ["Image.gz"]);
         let script = at(b"script");
         assert_eq!(named(&places, &[script..script + 1, inside..inside + 1], 3), ["Image.gz", "slot.scr"]);
-        assert!(named(&places, &[0..512], 3).is_empty(), "the boot sector is no file's");
+        assert!(named_at(&places, 0).is_empty(), "the boot sector is no file's");
     }
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
         let places = in_squashfs(&file, 4096).unwrap();
         let large = places.iter().find(|place| place.name == "usr/bin/large").unwrap();
         let inside = large.bytes.start + 10;
-        assert_eq!(named(&places, &[inside..inside + 1], 3), ["usr/bin/large"]);
+        assert_eq!(named_at(&places, inside), ["usr/bin/large"]);
         assert!(places.iter().any(|place| place.name == "etc/small"));
     }
 
