@@ -23,8 +23,15 @@ const LEVEL: i32 = 9;
 
 /// Writes all of them, for the image that is in its place.
 pub fn write(job: &Job<'_>, manifest: &Manifest, notices: &Notices) -> anyhow::Result<()> {
-    let features = super::image_features();
-    let packages = job.supply.locked(&features)?;
+    let (packed, documents) = rayon::join(
+        || pack(&job.output.join("sdcard.img"), &job.output.join(PACKED)),
+        || documents(job, manifest, notices),
+    );
+    packed.and(documents)
+}
+
+fn documents(job: &Job<'_>, manifest: &Manifest, notices: &Notices) -> anyhow::Result<()> {
+    let packages = job.supply.locked(&super::image_features())?;
     let crates = crates::linked(job, APPLIANCE)?;
     let names: Vec<String> = packages.iter().map(|package| package.name.clone()).collect();
     let bill = sbom::bill(&sbom::Parts {
@@ -38,8 +45,7 @@ pub fn write(job: &Job<'_>, manifest: &Manifest, notices: &Notices) -> anyhow::R
     let mut bill = serde_json::to_vec_pretty(&bill)?;
     bill.push(b'\n');
     card::replace(&job.output.join(BILL), &bill)?;
-    card::replace(&job.output.join(LICENCES), licences::text(notices, &names, &crates).as_bytes())?;
-    pack(&job.output.join("sdcard.img"), &job.output.join(PACKED))
+    card::replace(&job.output.join(LICENCES), licences::text(notices, &names, &crates).as_bytes())
 }
 
 /// One thread, and the bundled zstd: the same bytes everywhere.
