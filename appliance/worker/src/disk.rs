@@ -1,0 +1,105 @@
+//! The handful of system calls that the mover makes, so that a test can answer them, or lose what was not synced.
+
+mod linux;
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+use crate::FileName;
+pub use linux::{Linux, LinuxFile, LinuxFolder};
+
+/// The result of one call.
+pub type Result<T, E = Errno> = std::result::Result<T, E>;
+
+/// What makes a file the same file under another name: what a rename keeps and a new file does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// The inode's number.
+    pub inode: u64,
+    /// When it was created, in nanoseconds; 0 where the file system does not say.
+    pub born: i64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content last changed, in nanoseconds.
+    pub modified: i64,
+}
+
+impl Identity {
+    /// Whether `other` is the same file, perhaps with other content by now. Inode numbers are used again, so the time of
+    /// birth decides; without one, length and time of the last change do.
+    pub fn same_file(&self, other: &Self) -> bool {
+        self.inode == other.inode
+            && self.born == other.born
+            && (self.born != 0 || (self.size == other.size && self.modified == other.modified))
+    }
+}
+
+/// What kind of thing a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain file.
+    File,
+    /// Anything else.
+    Other,
+}
+
+/// What is found under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Its kind.
+    pub kind: Kind,
+    /// Which file it is.
+    pub identity: Identity,
+    /// How many names it has.
+    pub links: u32,
+    /// When anything about it last changed, in nanoseconds. Nobody can set this one.
+    pub touched: i64,
+}
+
+/// Folders and files. A folder is held open from the start: what its path leads to later does not matter.
+pub trait Disk {
+    /// An open folder.
+    type Folder: fmt::Debug;
+    /// An open file.
+    type File: fmt::Debug;
+
+    /// Takes the folder for this process alone; `false` when another has it.
+    fn lock(&self, folder: &Self::Folder) -> Result<bool>;
+    /// What `name` is, without following it anywhere; `None` when there is nothing.
+    fn look(&self, folder: &Self::Folder, name: &FileName) -> Result<Option<Found>>;
+    /// Renames without replacing: `EXIST` when the new name is taken, `XDEV` between file systems.
+    fn rename(&self, from: &Self::Folder, old: &FileName, to: &Self::Folder, new: &FileName) -> Result<()>;
+    /// Removes a name of a file.
+    fn remove(&self, folder: &Self::Folder, name: &FileName) -> Result<()>;
+    /// The names in a folder that begin with `start`; the folder may hold a million others.
+    fn names(&self, folder: &Self::Folder, start: &[u8]) -> Result<Vec<FileName>>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: &Self::Folder) -> Result<()>;
+    /// Bytes that are free for this process on the folder's file system.
+    fn free(&self, folder: &Self::Folder) -> Result<u64>;
+
+    /// Opens a plain file for reading.
+    fn open(&self, folder: &Self::Folder, name: &FileName) -> Result<Self::File>;
+    /// Opens a plain file for reading and appending.
+    fn open_log(&self, folder: &Self::Folder, name: &FileName) -> Result<Self::File>;
+    /// Creates a file that is not there, for reading and appending, for its owner only.
+    fn create(&self, folder: &Self::Folder, name: &FileName) -> Result<Self::File>;
+    /// What an open file is.
+    fn found(&self, file: &Self::File) -> Result<Found>;
+    /// Reads from `offset`; 0 at the end.
+    fn read(&self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+    /// Appends all of `bytes`, or fails with any part of them written.
+    fn append(&self, file: &Self::File, bytes: &[u8]) -> Result<()>;
+    /// Cuts a file.
+    fn truncate(&self, file: &Self::File, length: u64) -> Result<()>;
+    /// Gives `to` the mode, the times and the extended attributes of `from`.
+    fn copy_attributes(&self, from: &Self::File, to: &Self::File) -> Result<()>;
+    /// Makes a file's content and attributes durable.
+    fn sync(&self, file: &Self::File) -> Result<()>;
+    /// Makes a file's content and length durable.
+    fn sync_content(&self, file: &Self::File) -> Result<()>;
+
+    /// The real time in nanoseconds, on the clock that stamps files.
+    fn now(&self) -> i64;
+}

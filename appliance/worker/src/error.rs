@@ -1,0 +1,81 @@
+//! What keeps the mover from starting or from going on, with the remedy.
+
+use std::path::PathBuf;
+
+use rustix::io::Errno;
+
+/// The result of everything in this crate that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A reason not to start, or to stop. What goes wrong with one order is an [`crate::Outcome`], not an error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A folder that the mover needs could not be opened.
+    #[error("could not open the folder '{}': {source}; create it and give it to the mover's user", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: Errno,
+    },
+    /// The kernel cannot resolve names beneath a folder, and the mover has no weaker way.
+    #[error(
+        "this kernel refuses openat2 ({0}); Linux 5.6 or later is needed, with openat2 allowed by the system-call filter"
+    )]
+    NoOpenat2(Errno),
+    /// Another mover has the folders.
+    #[error("another mover holds these folders; stop it first: two movers would answer for the same files")]
+    Locked,
+    /// The log could not be read or written.
+    #[error("could not {action} the log: {source}; check the disk, then start again: nothing was lost")]
+    Log {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Why not.
+        source: Errno,
+    },
+    /// The log is damaged in a place that had been synced, so its disk is failing or someone changed it.
+    #[error(
+        "log file {file} is damaged at byte {offset}, and what follows ({after} bytes) is not what an interrupted write leaves; \
+         keep the file, restore the data folder from its backup, or move the log away to begin a new one (orders that are \
+         delivered again will then be waiting or in conflict)"
+    )]
+    Damaged {
+        /// The file's number.
+        file: u64,
+        /// Where the first bad record begins.
+        offset: u64,
+        /// How many bytes follow.
+        after: u64,
+    },
+    /// The log is of a version that this program does not know.
+    #[error(
+        "log file {file} is version {found}, this program writes version {known}; both must be from the same image"
+    )]
+    LogVersion {
+        /// The file's number.
+        file: u64,
+        /// Its version.
+        found: u16,
+        /// The version known here.
+        known: u16,
+    },
+    /// A folder could not be looked at or synced while an interrupted move was completed.
+    #[error(
+        "could not {action} while completing an interrupted move: {source}; check the disk, then start again"
+    )]
+    Recovery {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Why not.
+        source: Errno,
+    },
+    /// The socket failed.
+    #[error("could not {action} the socket: {source}; check its folder's owner and the unit that makes it")]
+    Socket {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// Why not.
+        source: Errno,
+    },
+}

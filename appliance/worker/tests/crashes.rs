@@ -1,0 +1,408 @@
+//! Every crash point of small scenarios, with every combination of what a power cut may take, explored to the end.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod model;
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use model::{DESTINATION, LOG, Model, SOURCE, State, Trouble};
+use rustix::io::Errno;
+use stayput_worker::{Mover, Naming, Order, OrderKey, Outcome, Settings};
+
+/// Long enough to be torn in the middle.
+const A: &[u8] = b"the file a, which nobody synced";
+const B: &[u8] = b"the file b, synced";
+const C: &[u8] = b"the file c, whose place is taken";
+const OLD: &[u8] = b"an older file that has c's place";
+
+fn settings(log_length: u64) -> Settings {
+    Settings { quiet: Duration::ZERO, log_length, ..Settings::default() }
+}
+
+fn order(key: &str, name: &str) -> Order {
+    Order {
+        key: OrderKey::new(key.as_bytes()).unwrap(),
+        naming: Naming::Suffixed,
+        name: name.as_bytes().to_vec(),
+    }
+}
+
+/// Two that can be done, one in conflict, one that waits, and a repeat.
+fn orders() -> Vec<Order> {
+    vec![order("1", "a"), order("2", "b"), order("3", "c"), order("4", "missing"), order("1", "a")]
+}
+
+fn world(apart: bool, births: bool) -> Model {
+    let disk = Model::new(apart, births);
+    disk.put(SOURCE, b"a", A, false);
+    disk.put(SOURCE, b"b", B, true);
+    disk.put(SOURCE, b"c", C, true);
+    disk.put(DESTINATION, b"c_has_been_processed", OLD, true);
+    disk
+}
+
+fn open(disk: &Model, settings: &Settings) -> Result<Mover<Model>, stayput_worker::Error> {
+    Mover::open(disk.clone(), SOURCE, DESTINATION, LOG, settings.clone())
+}
+
+/// One life of a mover: the answers that it got out, by key.
+fn life(disk: &Model, settings: &Settings) -> BTreeMap<Vec<u8>, Outcome> {
+    let mut answers = BTreeMap::new();
+    let Ok(mut mover) = open(disk, settings) else { return answers };
+    // Two batches, so that the second meets what the first one left.
+    for batch in [&orders()[..1], &orders()[1..]] {
+        for (order, outcome) in batch.iter().zip(mover.carry_out(batch)) {
+            answers.entry(order.key.as_bytes().to_vec()).or_insert(outcome);
+        }
+        let done = answers.iter().find(|(_, outcome)| **outcome == Outcome::Done);
+        if let Some((key, _)) = done {
+            mover.acknowledge([&OrderKey::new(key).unwrap()]);
+        }
+    }
+    answers
+}
+
+fn is_done(outcome: Option<&Outcome>) -> bool {
+    matches!(outcome, Some(Outcome::Done | Outcome::AlreadyDone))
+}
+
+/// What must hold on the disk as it is, whatever happened: nothing lost, nothing replaced, answered means there.
+fn check_disk(disk: &Model, answers: &BTreeMap<Vec<u8>, Outcome>, what: &str) {
+    let (source, destination) = (disk.list(SOURCE), disk.list(DESTINATION));
+    assert_eq!(destination.get(&b"c_has_been_processed"[..]).map(Vec::as_slice), Some(OLD), "{what}");
+    assert_eq!(source.get(&b"c"[..]).map(Vec::as_slice), Some(C), "{what}");
+    for (key, name, content) in [("1", "a", A), ("2", "b", B)] {
+        let here = source.get(name.as_bytes());
+        let there = destination.get(format!("{name}_has_been_processed").as_bytes());
+        assert!(here.is_some() || there.is_some(), "{what}: {name} is lost");
+        if is_done(answers.get(key.as_bytes())) {
+            assert!(here.is_none(), "{what}: {name} was answered done and is still in the source folder");
+            assert_eq!(there.map(Vec::as_slice), Some(content), "{what}: {name} was answered done");
+        }
+        // The one whose writer did not sync may be torn until it was answered done; the other never.
+        for found in here.into_iter().chain(there) {
+            assert!(name == "a" || found == content, "{what}: {name} is damaged");
+        }
+    }
+}
+
+/// Another life that nothing disturbs: afterwards everything is done, and each file is in exactly one place.
+fn finish(disk: &Model, settings: &Settings, before: &BTreeMap<Vec<u8>, Outcome>, what: &str) {
+    let mut mover = open(disk, settings).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let outcomes = mover.carry_out(&orders());
+    for (index, key) in [(0, b"1"), (1, b"2")] {
+        assert!(is_done(Some(&outcomes[index])), "{what}: {outcomes:?}");
+        if is_done(before.get(&key[..])) {
+            assert_eq!(outcomes[index], Outcome::AlreadyDone, "{what}");
+        }
+    }
+    assert_eq!(outcomes[2..], [Outcome::Conflict, Outcome::Waiting, Outcome::AlreadyDone], "{what}");
+    assert!(disk.list(SOURCE).keys().eq([b"c"]), "{what}: {:?}", disk.list(SOURCE).keys());
+    let names = [&b"a_has_been_processed"[..], b"b_has_been_processed", b"c_has_been_processed"];
+    assert!(disk.list(DESTINATION).keys().eq(names), "{what}: {:?}", disk.list(DESTINATION).keys());
+    check_disk(disk, before, what);
+}
+
+/// Lives one life up to each of its calls, then shows the dead disk and the answers to `after`.
+fn each_death(
+    world: &State,
+    settings: &Settings,
+    mut after: impl FnMut(State, &BTreeMap<Vec<u8>, Outcome>, &str),
+) -> usize {
+    for call in 0.. {
+        let disk = Model::of(world.clone());
+        disk.0.borrow_mut().trouble = Some((call, Trouble::Death));
+        let answers = life(&disk, settings);
+        let state = disk.state();
+        let what = format!("died before call {call} ({:?})", state.struck);
+        let alive = !state.dead;
+        // What a stopped mover answers came from after its death.
+        let answers = answers.into_iter().filter(|(_, outcome)| *outcome != Outcome::Stopped).collect();
+        after(state, &answers, &what);
+        if alive {
+            return call;
+        }
+    }
+    unreachable!("a life has an end")
+}
+
+/// All deaths, power cuts after them, deaths in the next start, and power cuts after those.
+fn explore(apart: bool, births: bool, log_length: u64) {
+    let settings = settings(log_length);
+    let world = world(apart, births).state();
+    let mut disks = 0;
+    // Many deaths leave the same disk behind; one look at each is enough.
+    let mut seen = HashSet::new();
+    let mut is_new = |state: &State, answers: &BTreeMap<Vec<u8>, Outcome>| {
+        seen.insert((state.fingerprint(), answers.clone()))
+    };
+    let calls = each_death(&world, &settings, |state, answers, what| {
+        let mut after_cut = state.cuts();
+        after_cut.retain(|state| is_new(state, answers));
+        // A kill without a power cut: nothing is lost, and nothing more is durable than before.
+        after_cut.push(state);
+        for (cut, state) in after_cut.into_iter().enumerate() {
+            let what = format!("{what}, disk {cut}");
+            check_disk(&Model::of(state.clone()), answers, &what);
+            finish(&Model::of(state.clone()), &settings, answers, &what);
+            disks += 1;
+            // The next start dies as well, anywhere in its recovery, and the power goes with it.
+            for call in 0.. {
+                let disk = Model::of(state.clone());
+                disk.0.borrow_mut().trouble = Some((call, Trouble::Death));
+                drop(open(&disk, &settings));
+                let dead = disk.state();
+                if !dead.dead {
+                    break;
+                }
+                let what = format!("{what}, then in recovery before call {call} ({:?})", dead.struck);
+                for (cut, state) in dead.cuts().into_iter().enumerate() {
+                    if !is_new(&state, answers) {
+                        continue;
+                    }
+                    let what = format!("{what}, disk {cut}");
+                    check_disk(&Model::of(state.clone()), answers, &what);
+                    finish(&Model::of(state), &settings, answers, &what);
+                    disks += 1;
+                }
+            }
+        }
+    });
+    println!("{calls} calls, {disks} disks");
+    assert!(calls > 30 && disks > 150, "{calls} calls and {disks} disks: the scenario shrank");
+}
+
+#[test]
+fn no_crash_loses_or_replaces_a_file_in_one_file_system() {
+    explore(false, true, u64::MAX);
+}
+
+#[test]
+fn no_crash_loses_or_replaces_a_file_where_files_have_no_birth_time() {
+    explore(false, false, u64::MAX);
+}
+
+#[test]
+fn no_crash_loses_or_replaces_a_file_between_file_systems() {
+    explore(true, true, u64::MAX);
+}
+
+#[test]
+fn no_crash_loses_a_done_order_while_the_log_begins_new_files() {
+    explore(false, true, 1);
+}
+
+/// Strikes each call in turn, with each trouble; afterwards the power is cut, and the disk works again.
+fn strike_each_call(troubles: &[Trouble]) {
+    for apart in [false, true] {
+        let world = world(apart, true).state();
+        let settings = settings(1);
+        for trouble in troubles {
+            let mut seen = HashSet::new();
+            for call in 0.. {
+                let disk = Model::of(world.clone());
+                disk.0.borrow_mut().trouble = Some((call, *trouble));
+                let answers = life(&disk, &settings);
+                let state = disk.state();
+                let Some(struck) = state.struck else { break };
+                let what = format!("{struck} (call {call}), {trouble:?}, apart: {apart}");
+                check_disk(&disk, &answers, &what);
+                for (cut, state) in state.cuts().into_iter().enumerate() {
+                    let what = format!("{what}, disk {cut}");
+                    check_disk(&Model::of(state.clone()), &answers, &what);
+                    if seen.insert((state.fingerprint(), answers.clone())) {
+                        finish(&Model::of(state), &settings, &answers, &what);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_failing_call_makes_the_mover_lie() {
+    strike_each_call(&[Errno::IO, Errno::NOSPC, Errno::ACCESS].map(Trouble::Failure));
+}
+
+#[test]
+fn no_disk_that_fails_for_good_makes_the_mover_lie() {
+    strike_each_call(&[Errno::IO, Errno::NOSPC, Errno::ROFS].map(Trouble::Lasting));
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_answered_done_until_a_restart() {
+    let world = world(false, true).state();
+    let mut seen = 0;
+    for call in 0.. {
+        let disk = Model::of(world.clone());
+        disk.0.borrow_mut().trouble = Some((call, Trouble::Failure(Errno::IO)));
+        let Ok(mut mover) = open(&disk, &settings(u64::MAX)) else { continue };
+        let first = mover.carry_out(&orders()[..1])[0];
+        let Some(struck) = disk.state().struck else { break };
+        if struck.starts_with("sync") {
+            seen += 1;
+            assert_eq!(first, Outcome::Stopped, "{struck} (call {call})");
+            assert!(mover.is_stopped());
+            assert!(mover.carry_out(&orders()).iter().all(|outcome| *outcome == Outcome::Stopped));
+        }
+    }
+    // The file, the intent, both folders, the end.
+    assert_eq!(seen, 5);
+}
+
+#[test]
+fn each_error_of_a_rename_has_its_outcome_and_the_file_stays() {
+    let table = [
+        (Errno::ACCESS, Outcome::Denied),
+        (Errno::PERM, Outcome::Denied),
+        (Errno::NOSPC, Outcome::DiskFull),
+        (Errno::DQUOT, Outcome::DiskFull),
+        (Errno::ROFS, Outcome::ReadOnly),
+        (Errno::NAMETOOLONG, Outcome::NameTooLong),
+        (Errno::EXIST, Outcome::Conflict),
+        (Errno::NOENT, Outcome::Waiting),
+        (Errno::IO, Outcome::Failed),
+    ];
+    for (error, outcome) in table {
+        // Each call in turn, until the one that moves the file has been met.
+        for call in 0.. {
+            let disk = world(false, true);
+            let mut mover = open(&disk, &settings(u64::MAX)).unwrap();
+            let trouble = Some((disk.state().calls + call, Trouble::Failure(error)));
+            disk.0.borrow_mut().trouble = trouble;
+            let answer = mover.carry_out(&orders()[..1])[0];
+            if disk.state().struck == Some("rename") {
+                assert_eq!(answer, outcome, "{error:?}");
+                assert!(disk.list(SOURCE).contains_key(&b"a"[..]), "{error:?}");
+                assert_eq!(mover.carry_out(&orders()[..1]), [Outcome::Done], "{error:?}");
+                break;
+            }
+        }
+    }
+}
+
+/// Lets someone do something before each call of a mover that has one order for `b`, and shows what came of it.
+fn meddle(apart: bool, meddling: fn(&mut State), mut after: impl FnMut(&Model, Outcome, &str)) {
+    for call in 0.. {
+        let disk = world(apart, true);
+        let mut mover = open(&disk, &settings(u64::MAX)).unwrap();
+        let start = disk.state().calls;
+        disk.0.borrow_mut().trouble = Some((start + call, Trouble::Meddling(meddling)));
+        let outcome = mover.carry_out(&orders()[1..2])[0];
+        let Some(struck) = disk.state().struck else {
+            assert!(call > 10, "the scenario shrank");
+            return;
+        };
+        after(
+            &disk,
+            outcome,
+            &format!("before call {call} ({struck}), apart: {apart}, answered {outcome:?}"),
+        );
+        let hidden = |folder| disk.list(folder).keys().any(|name| name.starts_with(b".stayput-"));
+        assert!(!hidden(SOURCE) && !hidden(DESTINATION), "before call {call} ({struck}): leftovers");
+        drop(mover);
+        drop(open(&disk, &settings(u64::MAX)).unwrap());
+    }
+}
+
+const MOVED: &[u8] = b"b_has_been_processed";
+
+#[test]
+fn a_file_that_is_written_to_while_it_moves_is_moved_whole_or_stays_whole() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.write_to(SOURCE, b"b", b"+more"),
+            |disk, outcome, what| {
+                let (here, there) =
+                    (disk.list(SOURCE).remove(&b"b"[..]), disk.list(DESTINATION).remove(MOVED));
+                let whole = [B, b"+more"].concat();
+                match outcome {
+                    Outcome::Done => assert!(here.is_none(), "{what}"),
+                    _ => assert_eq!((here.as_ref(), &there), (Some(&whole), &None), "{what}"),
+                }
+                assert!(
+                    outcome != Outcome::Done || there == Some(whole) || there == Some(B.to_vec()),
+                    "{what}"
+                );
+            },
+        );
+    }
+}
+
+#[test]
+fn a_file_that_takes_the_name_while_the_other_moves_is_not_lost() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.replace(SOURCE, b"b", b"new"),
+            |disk, outcome, what| {
+                let (here, there) =
+                    (disk.list(SOURCE).remove(&b"b"[..]), disk.list(DESTINATION).remove(MOVED));
+                let new = Some(b"new".to_vec());
+                match outcome {
+                    Outcome::Done => assert!(
+                        (here.is_none() && there == new) || (here == new && there == Some(B.to_vec())),
+                        "{what}"
+                    ),
+                    _ => assert_eq!((here, there), (new, None), "{what}"),
+                }
+                let moved = disk.list(DESTINATION).remove(MOVED);
+                for cut in disk.state().cuts().into_iter().filter(|_| outcome == Outcome::Done) {
+                    let kept = Model::of(cut).list(DESTINATION).remove(MOVED);
+                    assert_eq!(kept, moved, "{what}: it was not looked at and synced before it was moved");
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn a_file_that_is_taken_away_while_it_moves_leaves_nothing_half_done() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.take_away(SOURCE, b"b"),
+            |disk, outcome, what| {
+                let (here, there) =
+                    (disk.list(SOURCE).remove(&b"b"[..]), disk.list(DESTINATION).remove(MOVED));
+                assert_eq!(here, None, "{what}");
+                assert_eq!(there, (outcome == Outcome::Done).then(|| B.to_vec()), "{what}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_file_that_takes_the_destination_while_another_moves_there_is_not_replaced() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.add(DESTINATION, MOVED, b"someone's"),
+            |disk, outcome, what| {
+                let (here, there) =
+                    (disk.list(SOURCE).remove(&b"b"[..]), disk.list(DESTINATION).remove(MOVED));
+                match outcome {
+                    Outcome::Done => assert_eq!((here, there), (None, Some(B.to_vec())), "{what}"),
+                    _ => assert_eq!((here, there), (Some(B.to_vec()), Some(b"someone's".to_vec())), "{what}"),
+                }
+            },
+        );
+    }
+}
+
+#[test]
+fn a_done_file_that_was_collected_is_still_done() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.take_away(DESTINATION, MOVED),
+            |disk, outcome, what| {
+                let here = disk.list(SOURCE).remove(&b"b"[..]);
+                assert_eq!(here.is_none(), matches!(outcome, Outcome::Done | Outcome::Changed), "{what}");
+            },
+        );
+    }
+}
