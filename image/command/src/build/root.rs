@@ -23,7 +23,7 @@ pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow
         // Whoever looks at the box sees that such an image is not the published one.
         toolchain: match job.profile() {
             Profile::Box => job.toolchain.toolchain.to_string(),
-            Profile::BoxDev => format!("{}, development", job.toolchain.toolchain),
+            Profile::BoxDev => format!("{}+development", job.toolchain.toolchain),
         },
     };
     let mut generated = modules(kernel)?;
