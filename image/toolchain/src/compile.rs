@@ -1,4 +1,4 @@
-//! Compiling the box's programs: one cargo call whose result depends on the tree and the toolchain alone.
+//! Compiling the box's programs: one cargo call a package, whose result depends on the tree and the toolchain alone.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -72,27 +72,31 @@ pub(crate) fn compile(
     fetch.args(["--target", target, "--target", &toolchain.host]);
     drive(&mut fetch, order, say)?;
 
-    let mut build = cargo(toolchain, "build", &tree, &home, order.offline);
-    build.args(["--target", target, "--profile", order.profile.as_str()]);
-    build.arg("--message-format=json-render-diagnostics");
+    // Only after the fetch is it known which directories the sources lie in.
+    let flags = Flags::new(toolchain, &tree, &home, &person);
     // A directory of its own: the flags differ from those of the workstation's programs, and its lock is not held
     // by whoever works on those.
-    build.arg("--target-dir").arg(tree.join("target").join(match toolchain.record.toolchain {
+    let output = tree.join("target").join(match toolchain.record.toolchain {
         Kind::Pinned => "box",
         Kind::Fallback => "box-fallback",
-    }));
+    });
+    let mut made = Vec::new();
+    // One call each: in one call, a feature that one program wants of a crate would end up in all.
     for package in order.packages {
-        build.args(["--package", package]);
+        let mut build = cargo(toolchain, "build", &tree, &home, order.offline);
+        build.args(["--target", target, "--profile", order.profile.as_str(), "--package", package]);
+        build.arg("--message-format=json-render-diagnostics");
+        build.arg("--target-dir").arg(&output);
+        flags.give(&mut build, toolchain);
+        made.extend(programs(&drive(&mut build, order, say)?, &[package])?);
     }
-    // Only after the fetch is it known which directories the sources lie in.
-    Flags::new(toolchain, &tree, &home, &person).give(&mut build, toolchain);
-    let programs = programs(&drive(&mut build, order, say)?, order.packages)?;
+    made.sort();
 
     let places = [tree.as_path(), &home, &person];
-    for program in &programs {
+    for program in &made {
         examine(program, toolchain.record.toolchain, &places)?;
     }
-    Ok(programs)
+    Ok(made)
 }
 
 fn examine(made: &Program, kind: Kind, places: &[&Path]) -> Result<(), Error> {

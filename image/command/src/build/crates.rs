@@ -69,13 +69,15 @@ struct Locked {
 /// The crates linked into these packages' programs, sorted by name and version.
 pub fn linked(job: &Job<'_>, programs: &[&str]) -> anyhow::Result<Vec<Crate>> {
     let target = job.toolchain.target.as_str();
-    // Only `tree` resolves features for these programs alone; only `metadata` says where a crate's files are.
-    let mut args = vec!["tree", "--target", target, "--edges", "normal,no-proc-macro", "--prefix", "none"];
-    args.extend(["--no-dedupe", "--format", "{p}"]);
-    args.extend(programs.iter().flat_map(|name| ["--package", name]));
-    let listed = cargo(job, &args)?;
-    let text = String::from_utf8_lossy(&listed);
-    let listed = names(&text);
+    // Only `tree` resolves features, and for each program alone, as they are compiled; only `metadata` says where a
+    // crate's files are.
+    let tree = ["tree", "--target", target, "--edges", "normal,no-proc-macro", "--prefix", "none"];
+    let mut listed = BTreeSet::new();
+    for program in programs {
+        let text =
+            cargo(job, &[&tree[..], &["--no-dedupe", "--format", "{p}", "--package", program]].concat())?;
+        listed.extend(names(&String::from_utf8_lossy(&text)));
+    }
     let args = ["metadata", "--format-version", "1", "--filter-platform", target];
     let metadata: Metadata =
         serde_json::from_slice(&cargo(job, &args)?).context("`cargo metadata` did not answer as expected")?;

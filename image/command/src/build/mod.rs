@@ -29,7 +29,11 @@ use crate::supply::{Opened, Supply};
 use crate::tree::{SourceTree, cache_dir};
 
 /// The crates whose programs run on the box.
-const APPLIANCE: &[&str] = &["stayput-init"];
+const APPLIANCE: &[&str] = &[INIT, BOX];
+/// The program that the kernel starts.
+const INIT: &str = "stayput-init";
+/// The program of all other parts.
+const BOX: &str = "stayput-box";
 /// The features of the package list that a build reads: what goes into an image, and QEMU's boot loader beside it.
 const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", "qemu"];
 /// Those of them whose packages make up the root file system.
@@ -54,6 +58,12 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
+    /// The bytes of one of the box's programs.
+    fn program(&self, name: &str) -> anyhow::Result<Vec<u8>> {
+        let found = self.programs.iter().find(|program| program.name == name);
+        read(&found.with_context(|| format!("{name} was not built"))?.path)
+    }
+
     fn profile(&self) -> toolchain::Profile {
         if self.dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box }
     }

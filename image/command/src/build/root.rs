@@ -9,8 +9,8 @@ use stayput_rootfs::{Generated, Kind, Node, Release, Rules, Tree, assemble as la
 
 use stayput_toolchain::Profile;
 
-use super::Job;
 use super::slot::Kernel;
+use super::{BOX, Job};
 use crate::show::size;
 use crate::supply::Opened;
 
@@ -28,6 +28,12 @@ pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow
     };
     let mut generated = modules(kernel)?;
     generated.extend(boards(job));
+    generated.push(Generated {
+        path: "usr/lib/stayput/box".to_owned(),
+        content: job.program(BOX)?,
+        mode: 0o755,
+        origin: "programs of the box".to_owned(),
+    });
     let tree = lay(&rules, packages, &job.tree.path("overlay"), generated, &release)?;
     libraries(&tree)?;
     let said = format!("{} paths, {}", tree.len(), size(tree.content_bytes()));

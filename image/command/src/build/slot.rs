@@ -8,7 +8,7 @@ use stayput_card::{addresses, cpio, kernel as arm64, script};
 use stayput_kmod::{BoardModules, Catalogue, ModuleTable, Selection};
 use stayput_packages::deb::EntryKind;
 
-use super::{Job, read};
+use super::{INIT, Job, read};
 use crate::supply::{self, Opened};
 
 /// QEMU's U-Boot beside the image: it takes the place of the board's boot ROM and loader.
@@ -166,13 +166,8 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
 
 /// The initramfs: our init and the modules it loads, in order.
 fn initramfs(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
-    let init = job
-        .programs
-        .iter()
-        .find(|program| program.name == "stayput-init")
-        .context("stayput-init was not built")?;
     let mut archive = cpio::Archive::new();
-    archive.file("init", 0o755, read(&init.path)?)?;
+    archive.file("init", 0o755, job.program(INIT)?)?;
     // The kernel opens it for init's first three descriptors before anything is mounted.
     archive.character("dev/console", 0o600, 5, 1)?;
     let mut order = String::new();
