@@ -57,6 +57,17 @@ pub struct Found {
     pub touched: i64,
 }
 
+/// Whether anybody has a file open for writing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody has, and nobody can before the file is closed here: who tries waits.
+    None,
+    /// Somebody has.
+    Some,
+    /// The kernel does not tell: no leases on this file system, or no right to one on this file.
+    Unknown,
+}
+
 /// Folders and files. A folder is held open from the start: what its path leads to later does not matter.
 pub trait Disk {
     /// An open folder.
@@ -87,6 +98,8 @@ pub trait Disk {
     fn create(&self, folder: &Self::Folder, name: &FileName) -> Result<Self::File>;
     /// What an open file is.
     fn found(&self, file: &Self::File) -> Result<Found>;
+    /// Who writes to an open file; if nobody does, nobody begins to until it is closed.
+    fn writers(&self, file: &Self::File) -> Writers;
     /// Reads from `offset`; 0 at the end.
     fn read(&self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize>;
     /// Appends all of `bytes`, or fails with any part of them written.

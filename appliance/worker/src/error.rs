@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
+use crate::protocol::Refusal;
+
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -78,4 +80,21 @@ pub enum Error {
         /// Why not.
         source: Errno,
     },
+    /// The mover is not there.
+    #[error("could not reach the mover at '{}': {source}; start it, and let both halves name the same socket", path.display())]
+    NoMover {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why not.
+        source: Errno,
+    },
+    /// The mover ended the conversation.
+    #[error("the mover closed the connection; connect again, and if it does so at once, see its status")]
+    Closed,
+    /// The mover refused a message, or sent one that is none.
+    #[error("courier and mover do not understand each other: {0}")]
+    Refused(#[from] Refusal),
+    /// The mover answered something else than what was asked.
+    #[error("the mover answered something else than what was asked; both halves must be of the same image")]
+    Answer,
 }

@@ -7,8 +7,10 @@
 //! * [`Mover`]: intent into the log, move, sync, done into the log, answer. It works on a [`disk::Disk`], which on the box
 //!   is [`disk::Linux`] and in the tests a model that loses whatever was not synced.
 //! * [`log`]: journal and ledger in one file that only grows, each record chained to the one before by its hash.
-//! * [`server`]: a mover behind a seqpacket socket.
+//! * [`server`]: a mover behind a seqpacket socket; [`client`]: the other end of it.
 
+pub mod checksum;
+pub mod client;
 pub mod disk;
 mod error;
 mod ledger;
@@ -19,9 +21,10 @@ mod order;
 mod outcome;
 pub mod protocol;
 pub mod server;
+mod system;
 
 pub use error::{Error, Result};
 pub use mover::{Mover, Recovery, Settings};
-pub use name::{FileName, NameError, Suffix};
+pub use name::{FileName, NameError, Subfolders, Suffix};
 pub use order::{Naming, Order, OrderKey};
 pub use outcome::{Counters, Disposition, Outcome};

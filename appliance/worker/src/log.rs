@@ -120,6 +120,11 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Whether anything was written since the last sync.
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced > 0
+    }
+
     /// Writes and syncs.
     pub fn commit(&mut self, disk: &D) -> Result<()> {
         self.write(disk).map_err(|error| failed("write")(error.errno()))?;
@@ -152,6 +157,10 @@ impl<D: Disk> Log<D> {
     ) -> Result<(), Rotation> {
         debug_assert!(self.buffer.is_empty(), "rotation is between writes");
         let (head, number) = self.written;
+        // The new file says how this one ends, so this one must end so on the disk.
+        if self.is_unsynced() {
+            self.sync(disk).map_err(Rotation::Unsafe)?;
+        }
         let begun = write_file(disk, &self.folder, number, head, kept);
         let (file, length, end) = begun?;
         disk.sync_folder(&self.folder).map_err(|error| Rotation::Unsafe(failed("sync")(error)))?;

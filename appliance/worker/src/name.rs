@@ -1,5 +1,6 @@
 //! Names of files: bytes that are one component of a path and cannot be anything else.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 use std::fmt;
 
@@ -50,12 +51,17 @@ impl FileName {
         Self::own(format!(".stayput-{sequence:016x}.part").into_bytes())
     }
 
+    /// The mover's own temporary name for the file that comes in as the `number`th of its life.
+    pub(crate) fn incoming(number: u64) -> Self {
+        Self::own(format!(".stayput-in-{number:016x}.part").into_bytes())
+    }
+
     /// Where the source of the copy that record `sequence` intends is put for the moment in which it is removed.
     pub(crate) fn aside(sequence: u64) -> Self {
         Self::own(format!(".stayput-{sequence:016x}.copied").into_bytes())
     }
 
-    /// Whether this is a name that [`FileName::temporary`] gives.
+    /// Whether this is a name that [`FileName::temporary`] or [`FileName::incoming`] gives.
     pub(crate) fn is_temporary(&self) -> bool {
         self.as_bytes().starts_with(OWN) && self.as_bytes().ends_with(b".part")
     }
@@ -128,6 +134,39 @@ impl Default for Suffix {
     }
 }
 
+/// What becomes of a name that leads into a subfolder, such as an object's key in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subfolders {
+    /// The order is answered as one with a bad name.
+    Refuse,
+    /// Only the last part counts: `a/b.csv` is `b.csv`.
+    Last,
+    /// The parts are joined by two underscores: `a/b.csv` is `a__b.csv`.
+    Joined,
+}
+
+impl Subfolders {
+    /// Every rule with the word that settings use for it.
+    pub const ALL: [(&'static str, Self); 3] =
+        [("refuse", Self::Refuse), ("last", Self::Last), ("joined", Self::Joined)];
+
+    /// The name of a file directly in the folder that `name` stands for. Whatever climbs, stays or begins at the root is none.
+    pub fn apply(self, name: &[u8]) -> Option<Cow<'_, [u8]>> {
+        if !name.contains(&b'/') {
+            return Some(Cow::Borrowed(name));
+        }
+        let parts: Vec<_> = name.split(|byte| *byte == b'/').collect();
+        if parts.iter().any(|part| matches!(*part, [] | b"." | b"..")) {
+            return None;
+        }
+        match self {
+            Self::Refuse => None,
+            Self::Last => parts.last().map(|last| Cow::Borrowed(*last)),
+            Self::Joined => Some(Cow::Owned(parts.join(&b"__"[..]))),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -187,6 +226,21 @@ mod tests {
         assert_eq!(Suffix::new(b"\0"), Err(NameError::Nul));
         assert_eq!(Suffix::new(&[b'x'; 65]), Err(NameError::Long(65)));
         assert!(Suffix::new(b"").is_ok());
+    }
+
+    #[test]
+    fn a_subfolder_is_refused_left_out_or_joined_and_nothing_climbs() {
+        use Subfolders::{Joined, Last, Refuse};
+        let apply = |rule: Subfolders, name: &'static [u8]| rule.apply(name).map(Cow::into_owned);
+        assert_eq!(apply(Refuse, b"a.csv").unwrap(), b"a.csv");
+        assert_eq!(apply(Refuse, b"a/b.csv"), None);
+        assert_eq!(apply(Last, b"a/b/c.csv").unwrap(), b"c.csv");
+        assert_eq!(apply(Joined, b"a/b/c.csv").unwrap(), b"a__b__c.csv");
+        for hostile in [&b"../x"[..], b"/x", b"a//x", b"a/", b"/", b"a/../x", b"./x", b"a/."] {
+            for (_, rule) in Subfolders::ALL {
+                assert_eq!(apply(rule, hostile), None, "{rule:?} {:?}", String::from_utf8_lossy(hostile));
+            }
+        }
     }
 
     #[test]

@@ -64,6 +64,10 @@ outcomes! {
     LedgerFull = 15, Pause, "ledger holds as many done orders as it may whose messages are not deleted";
     Failed = 16, Later, "disk failed before the file was moved; the file was left where it was";
     Stopped = 17, Pause, "mover could not make a change durable and does nothing until it is restarted";
+    TooLarge = 18, Leave, "file is larger than files that come in may be";
+    Mismatch = 19, Later, "file that came in is not the one that was announced, and was thrown away";
+    Incomplete = 20, Later, "file that came in ended before it was whole, and was thrown away";
+    Busy = 21, Later, "mover takes in as many files at the same time as it may";
 }
 
 const COUNT: usize = Outcome::ALL.len();

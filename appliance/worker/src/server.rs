@@ -3,14 +3,19 @@
 //! The listener is made by whoever starts the mover (the service manager, or the parent process), so that the mover itself
 //! never has to be allowed to make a socket.
 
-use std::os::fd::{AsFd, OwnedFd};
+mod conversation;
 
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags};
+use rustix::net::SocketFlags;
 
 use crate::disk::Disk;
-use crate::protocol::{Answer, BATCH, LONGEST, Refusal, Request};
+use crate::protocol::Refusal;
 use crate::{Error, Mover, Result};
+use conversation::Conversation;
 
 /// Who may give orders: processes of one user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +24,15 @@ pub struct Peer {
     pub uid: u32,
 }
 
+/// How long a connection may be silent before it is closed: the courier asks more often, so it hangs or is no courier.
+pub const SILENCE: Duration = Duration::from_secs(120);
+
+/// How long the mover waits for another order before it makes durable what the last batch left in the log.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often at least [`serve`] calls back.
+const TICK: Duration = Duration::from_secs(1);
+
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -26,13 +40,24 @@ pub enum Ended {
     Closed,
     /// Another user's process had opened it; nothing was read from it.
     Stranger,
+    /// Nothing came for too long.
+    Silent,
     /// A message was refused, and the courier was told why.
     Refused(Refusal),
     /// The connection broke.
     Broken(Errno),
 }
 
-/// Serves connections of `peer`, one after the other, until `more` says no; `more` is told how each one ended.
+/// What [`serve`] calls back for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// A second has passed, or a request was answered.
+    Tick,
+    /// A connection has ended.
+    Ended(Ended),
+}
+
+/// Serves connections of `peer`, one after the other, until `notice` says no.
 ///
 /// # Errors
 ///
@@ -41,76 +66,81 @@ pub fn serve<D: Disk>(
     listener: impl AsFd,
     mover: &mut Mover<D>,
     peer: Peer,
-    mut more: impl FnMut(&Mover<D>, Ended) -> bool,
+    mut notice: impl FnMut(&mut Mover<D>, Notice) -> bool,
 ) -> Result<()> {
     loop {
+        let ready = wait(&[listener.as_fd()], TICK)
+            .map_err(|source| Error::Socket { action: "wait for a connection on", source })?;
+        if !ready[0] {
+            if !notice(mover, Notice::Tick) {
+                return Ok(());
+            }
+            continue;
+        }
         let connection = match rustix::net::accept_with(&listener, SocketFlags::CLOEXEC) {
             Ok(connection) => connection,
-            // The courier was gone before it was accepted.
-            Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            // The courier was gone before it was accepted, or another signal came.
+            Err(Errno::INTR | Errno::CONNABORTED | Errno::AGAIN) => continue,
             Err(source) => return Err(Error::Socket { action: "accept a connection on", source }),
         };
         let ended = match rustix::net::sockopt::socket_peercred(&connection) {
-            Ok(found) if found.uid.as_raw() == peer.uid => converse(&connection, mover),
+            Ok(found) if found.uid.as_raw() == peer.uid => match converse(&connection, mover, &mut notice) {
+                Some(ended) => ended,
+                None => return Ok(()),
+            },
             Ok(_) => Ended::Stranger,
             Err(error) => Ended::Broken(error),
         };
         drop(connection);
-        if !more(mover, ended) {
+        if !notice(mover, Notice::Ended(ended)) {
             return Ok(());
         }
     }
 }
 
-/// One connection, from hello to its end.
-pub fn converse<D: Disk>(connection: &OwnedFd, mover: &mut Mover<D>) -> Ended {
-    // One byte more than any message, so that a longer one shows.
-    let mut buffer = vec![0; LONGEST + 1];
-    let mut greeted = false;
-    loop {
-        // TRUNC: the length that the message had, not the length that fitted.
-        let received = rustix::net::recv(connection, &mut buffer[..], RecvFlags::TRUNC);
-        let (kept, length) = match received {
-            Ok((_, 0)) => return Ended::Closed,
-            Ok((kept, length)) => (kept, length),
-            Err(Errno::INTR) => continue,
-            Err(Errno::CONNRESET) => return Ended::Closed,
-            Err(error) => return Ended::Broken(error),
+/// One connection, from hello to its end; `None` when `notice` said no.
+fn converse<D: Disk>(
+    connection: &OwnedFd,
+    mover: &mut Mover<D>,
+    notice: &mut impl FnMut(&mut Mover<D>, Notice) -> bool,
+) -> Option<Ended> {
+    let mut conversation = Conversation::new(connection);
+    let mut silent = Duration::ZERO;
+    let ended = loop {
+        let pause = if mover.is_unsettled() { PAUSE } else { TICK };
+        let ready = match wait(&conversation.descriptors(), pause) {
+            Ok(ready) => ready,
+            Err(error) => break Some(Ended::Broken(error)),
         };
-        let request = if length > kept { Err(Refusal::Oversize) } else { Request::decode(&buffer[..kept]) };
-        let answer = match request {
-            Ok(Request::Hello) if !greeted => {
-                greeted = true;
-                Answer::Welcome { batch: BATCH as u16 }
+        if ready.iter().any(|ready| *ready) {
+            silent = Duration::ZERO;
+            if let Err(ended) = conversation.go_on(mover, &ready) {
+                break Some(ended);
             }
-            Ok(Request::Hello) => Answer::Refused(Refusal::Turn),
-            Ok(_) if !greeted => Answer::Refused(Refusal::Turn),
-            Ok(Request::Move { batch, orders }) => {
-                Answer::Moved { batch, outcomes: mover.carry_out(&orders) }
+        } else {
+            mover.settle();
+            silent += pause;
+            if silent >= SILENCE {
+                break Some(Ended::Silent);
             }
-            Ok(Request::Deleted(keys)) => {
-                mover.acknowledge(&keys);
-                Answer::Counted(*mover.counters())
-            }
-            Ok(Request::Count) => Answer::Counted(*mover.counters()),
-            Err(refusal) => Answer::Refused(refusal),
-        };
-        if let Err(error) = send(connection, &answer) {
-            return Ended::Broken(error);
         }
-        if let Answer::Refused(refusal) = answer {
-            return Ended::Refused(refusal);
+        if !notice(mover, Notice::Tick) {
+            break None;
         }
-    }
+    };
+    conversation.end(mover);
+    mover.settle();
+    ended
 }
 
-fn send(connection: &OwnedFd, answer: &Answer) -> std::result::Result<(), Errno> {
-    let bytes = answer.encode().expect("the mover answers no more orders than a request may have");
-    loop {
-        // A courier that went away must not end the mover with a signal.
-        match rustix::net::send(connection, &bytes, SendFlags::NOSIGNAL) {
-            Err(Errno::INTR) => {}
-            other => return other.map(|_| ()),
-        }
+/// Waits until something can be read from one of `descriptors`, or the time is over, or a signal came.
+fn wait(descriptors: &[std::os::fd::BorrowedFd<'_>], time: Duration) -> Result<Vec<bool>, Errno> {
+    let mut polled: Vec<_> =
+        descriptors.iter().map(|descriptor| PollFd::new(descriptor, PollFlags::IN)).collect();
+    let time = Timespec::try_from(time).map_err(|_| Errno::INVAL)?;
+    match poll(&mut polled, Some(&time)) {
+        Ok(_) => Ok(polled.iter().map(|polled| !polled.revents().is_empty()).collect()),
+        Err(Errno::INTR) => Ok(vec![false; descriptors.len()]),
+        Err(error) => Err(error),
     }
 }

@@ -273,13 +273,27 @@ fn a_batch_larger_than_one_write_is_done_in_several() {
 
 #[test]
 fn a_file_that_changed_a_moment_ago_is_not_taken_whatever_its_own_time_says() {
-    let mut this = Bench::with(Settings { quiet: Duration::from_millis(300), ..settings() });
+    let quiet = Duration::from_millis(300);
+    let mut this = Bench::with(Settings { leases: false, quiet, ..settings() });
     fs::write(this.source("a"), "half").unwrap();
     let old = SystemTime::now() - Duration::from_secs(3600);
     fs::File::options().write(true).open(this.source("a")).unwrap().set_modified(old).unwrap();
     assert_eq!(this.order(b"a"), Outcome::Unready);
     std::thread::sleep(Duration::from_millis(350));
     assert_eq!(this.order(b"a"), Outcome::Done);
+}
+
+#[test]
+fn a_file_that_a_program_has_open_for_writing_is_not_taken_however_long_it_pauses() {
+    let mut this = Bench::with(Settings { quiet: Duration::ZERO, ..settings() });
+    fs::write(this.source("a"), "half").unwrap();
+    let writer = fs::File::options().append(true).open(this.source("a")).unwrap();
+    let reader = fs::File::open(this.source("a")).unwrap();
+    assert_eq!(this.order(b"a"), Outcome::Unready);
+    drop(writer);
+    // However young it is: the one who wrote it has closed it. Readers are no hindrance.
+    assert_eq!(this.order(b"a"), Outcome::Done);
+    drop(reader);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use proptest::prelude::*;
-use stayput_worker::protocol::{Answer, BATCH, LONGEST, Refusal, Request, VERSION};
+use stayput_worker::checksum::{Algorithm, Checksum};
+use stayput_worker::protocol::{Answer, BATCH, Inbound, LONGEST, LONGEST_VERSION, Refusal, Request, VERSION};
 use stayput_worker::{Counters, Naming, Order, OrderKey, Outcome};
 
 fn keys() -> impl Strategy<Value = OrderKey> {
@@ -20,6 +21,18 @@ fn orders() -> impl Strategy<Value = Order> {
     )
 }
 
+fn inbounds() -> impl Strategy<Value = Inbound> {
+    let checksums = prop::option::of(prop::sample::select(&Algorithm::ALL[..])).prop_flat_map(|algorithm| {
+        let length = algorithm.map_or(0, Algorithm::length);
+        prop::collection::vec(any::<u8>(), length)
+            .prop_map(move |digest| algorithm.map(|algorithm| Checksum::new(algorithm, &digest).unwrap()))
+    });
+    let versions = prop::collection::vec(any::<u8>(), 0..=LONGEST_VERSION);
+    (any::<u32>(), orders(), any::<u64>(), checksums, versions).prop_map(
+        |(transfer, order, length, checksum, version)| Inbound { transfer, order, length, checksum, version },
+    )
+}
+
 fn requests() -> impl Strategy<Value = Request> {
     prop_oneof![
         Just(Request::Hello),
@@ -27,6 +40,10 @@ fn requests() -> impl Strategy<Value = Request> {
         (any::<u32>(), prop::collection::vec(orders(), 1..=BATCH))
             .prop_map(|(batch, orders)| Request::Move { batch, orders }),
         prop::collection::vec(keys(), 1..=BATCH).prop_map(Request::Deleted),
+        Just(Request::Ready),
+        inbounds().prop_map(Request::Inbound),
+        any::<u32>().prop_map(|transfer| Request::Complete { transfer }),
+        any::<u32>().prop_map(|transfer| Request::Abort { transfer }),
     ]
 }
 
@@ -40,6 +57,10 @@ fn answers() -> impl Strategy<Value = Answer> {
             outcomes.into_iter().for_each(|outcome| counters.add(outcome));
             Answer::Counted(counters)
         }),
+        prop::option::of(prop::sample::select(Outcome::ALL)).prop_map(|obstacle| Answer::Ready { obstacle }),
+        any::<u32>().prop_map(|transfer| Answer::Open { transfer }),
+        (any::<u32>(), prop::sample::select(Outcome::ALL))
+            .prop_map(|(transfer, outcome)| Answer::Ended { transfer, outcome }),
         prop::sample::select(&[Refusal::Version, Refusal::Kind, Refusal::Turn][..]).prop_map(Answer::Refused),
     ]
 }
@@ -69,6 +90,17 @@ fn a_message_of_another_version_is_refused_whatever_else_is_in_it() {
     }
 }
 
+/// A request to take a file in, spelled by hand.
+fn inbound_with(algorithm: u8, digest: &[u8], version: &[u8]) -> Vec<u8> {
+    let mut body = vec![1, 0, 0, 0, 0, 1, b'k', 1, 0, b'n'];
+    body.extend_from_slice(&5u64.to_le_bytes());
+    body.extend_from_slice(&[algorithm, u8::try_from(digest.len()).unwrap()]);
+    body.extend_from_slice(digest);
+    body.push(u8::try_from(version.len()).unwrap());
+    body.extend_from_slice(version);
+    [&[VERSION, 16, u8::try_from(body.len()).unwrap(), 0][..], &body].concat()
+}
+
 #[test]
 fn hostile_messages_are_refused_each_for_its_reason() {
     let mut longer = Request::Hello.encode().unwrap();
@@ -81,7 +113,7 @@ fn hostile_messages_are_refused_each_for_its_reason() {
         ("a body longer than its length", &longer, Refusal::Oversize),
         ("more than any message", &oversize, Refusal::Oversize),
         ("hello with a body", &[VERSION, 1, 1, 0, 0], Refusal::Oversize),
-        ("a kind kept for inbound files", &[VERSION, 16, 0, 0], Refusal::Kind),
+        ("a kind that nobody has", &[VERSION, 19, 0, 0], Refusal::Kind),
         ("an answer as a request", &[VERSION, 129, 2, 0, 1, 0], Refusal::Kind),
         ("no orders", &[VERSION, 2, 5, 0, 0, 0, 0, 0, 0], Refusal::Value),
         ("33 orders", &[VERSION, 2, 5, 0, 0, 0, 0, 0, 33], Refusal::Value),
@@ -89,6 +121,10 @@ fn hostile_messages_are_refused_each_for_its_reason() {
         ("an unknown naming", &[VERSION, 2, 10, 0, 0, 0, 0, 0, 1, 9, 1, b'k', 0, 0], Refusal::Value),
         ("an empty key", &[VERSION, 3, 2, 0, 1, 0], Refusal::Value),
         ("a key cut off", &[VERSION, 3, 3, 0, 1, 2, b'k'], Refusal::Truncated),
+        ("a checksum without its algorithm", &inbound_with(0, &[9; 4], &[]), Refusal::Value),
+        ("a checksum of another length", &inbound_with(1, &[9; 5], &[]), Refusal::Value),
+        ("an unknown algorithm", &inbound_with(9, &[9; 4], &[]), Refusal::Value),
+        ("a version that is too long", &inbound_with(0, &[], &[9; 129]), Refusal::Value),
         ("a name cut off", &[VERSION, 2, 11, 0, 0, 0, 0, 0, 1, 0, 1, b'k', 9, 0, b'n'], Refusal::Truncated),
     ];
     for (what, bytes, refusal) in table {
@@ -147,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_understood_has_only_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 1..5u8) {
+    fn what_is_understood_has_only_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..64), kind in 1..20u8) {
         let length = u16::try_from(bytes.len()).unwrap().to_le_bytes();
         let bytes = [&[VERSION, kind, length[0], length[1]][..], &bytes].concat();
         if let Ok(request) = Request::decode(&bytes) {

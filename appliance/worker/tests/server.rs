@@ -13,7 +13,7 @@ use rustix::net::{
 };
 use stayput_worker::disk::Linux;
 use stayput_worker::protocol::{Answer, LONGEST, Refusal, Request};
-use stayput_worker::server::{Ended, Peer, serve};
+use stayput_worker::server::{Ended, Notice, Peer, serve};
 use stayput_worker::{Mover, Naming, Order, OrderKey, Outcome, Settings};
 use tempfile::TempDir;
 
@@ -37,8 +37,10 @@ fn start(connections: usize, uid: u32) -> (TempDir, SocketAddrUnix, JoinHandle<V
     listen(&listener, 4).unwrap();
     let thread = std::thread::spawn(move || {
         let mut ends = Vec::new();
-        serve(&listener, &mut mover, Peer { uid }, |_, ended| {
-            ends.push(ended);
+        serve(&listener, &mut mover, Peer { uid }, |_, notice| {
+            if let Notice::Ended(ended) = notice {
+                ends.push(ended);
+            }
             ends.len() < connections
         })
         .unwrap();

@@ -4,13 +4,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, StatxFlags,
-    StatxTimestamp, Timespec, Timestamps, XattrFlags,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, StatVfsMountFlags,
+    StatxFlags, StatxTimestamp, Timespec, Timestamps, XattrFlags,
 };
 use rustix::io::Errno;
 use rustix::time::ClockId;
 
-use super::{Disk, Found, Identity, Kind, Result};
+use super::{Disk, Found, Identity, Kind, Result, Writers};
+use crate::system::{self, Lease};
 use crate::{Error, FileName};
 
 /// The kernel's own file systems.
@@ -109,6 +110,9 @@ impl Disk for Linux {
 
     fn free(&self, folder: &LinuxFolder) -> Result<u64> {
         let stat = rustix::fs::fstatvfs(&folder.0)?;
+        if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return Err(Errno::ROFS);
+        }
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
@@ -128,6 +132,14 @@ impl Disk for Linux {
 
     fn found(&self, file: &LinuxFile) -> Result<Found> {
         stat(&file.0)
+    }
+
+    fn writers(&self, file: &LinuxFile) -> Writers {
+        match system::lease(file.0.as_fd()) {
+            Lease::Taken => Writers::None,
+            Lease::Written => Writers::Some,
+            Lease::Refused(_) => Writers::Unknown,
+        }
     }
 
     fn read(&self, file: &LinuxFile, offset: u64, buffer: &mut [u8]) -> Result<usize> {

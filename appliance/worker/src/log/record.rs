@@ -6,7 +6,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::checksum::Algorithm;
 use crate::disk::Identity;
+use crate::protocol::LONGEST_VERSION;
 use crate::{FileName, Naming, OrderKey, Outcome};
 
 /// The hash that a record ends with and the next one builds on.
@@ -82,6 +84,25 @@ pub enum Event {
     Acknowledged {
         /// The order's key.
         key: KeyTag,
+    },
+    /// A file that came in is whole and synced under its temporary name, and is going to get its own.
+    Received {
+        /// The order's key.
+        key: OrderKey,
+        /// How the destination's name was made.
+        naming: Naming,
+        /// The name that was ordered.
+        name: FileName,
+        /// The name at the destination.
+        target: FileName,
+        /// Which file.
+        identity: Identity,
+        /// The SHA-256 of what came.
+        digest: [u8; 32],
+        /// The store's checksum that it was held against; `None` when the store had none over the whole object.
+        verified: Option<Algorithm>,
+        /// The object's version in the store; may be empty.
+        version: Vec<u8>,
     },
     /// An interrupted write was cut off the end of the file.
     Recovered {
@@ -181,6 +202,7 @@ impl Event {
             Self::Abandoned { .. } => 6,
             Self::Acknowledged { .. } => 7,
             Self::Recovered { .. } => 8,
+            Self::Received { .. } => 9,
         }
     }
 
@@ -200,10 +222,14 @@ impl Event {
             Self::Intent { key, naming, name, target, identity } => {
                 out.push(naming.number());
                 write_identity(identity, out);
-                for bytes in [key.as_bytes(), name.as_bytes(), target.as_bytes()] {
-                    out.push(u8::try_from(bytes.len()).expect("keys and names have at most 255 bytes"));
-                    out.extend_from_slice(bytes);
-                }
+                write_short(&[key.as_bytes(), name.as_bytes(), target.as_bytes()], out);
+            }
+            Self::Received { key, naming, name, target, identity, digest, verified, version } => {
+                out.push(naming.number());
+                write_identity(identity, out);
+                out.extend_from_slice(digest);
+                out.push(verified.map_or(0, Algorithm::number));
+                write_short(&[key.as_bytes(), name.as_bytes(), target.as_bytes(), version], out);
             }
             Self::Copied { intent, identity } => {
                 out.extend_from_slice(&intent.to_le_bytes());
@@ -255,8 +281,33 @@ impl Event {
             },
             7 => Self::Acknowledged { key: reader.array()? },
             8 => Self::Recovered { cut: reader.u64()? },
+            9 => {
+                let naming = Naming::from_number(reader.u8()?)?;
+                let (identity, digest) = (read_identity(reader)?, reader.array()?);
+                let verified = match reader.u8()? {
+                    0 => None,
+                    number => Some(Algorithm::from_number(number)?),
+                };
+                Self::Received {
+                    key: OrderKey::new(reader.short()?)?,
+                    naming,
+                    name: FileName::any(reader.short()?).ok()?,
+                    target: FileName::any(reader.short()?).ok()?,
+                    identity,
+                    digest,
+                    verified,
+                    version: Some(reader.short()?).filter(|bytes| bytes.len() <= LONGEST_VERSION)?.to_vec(),
+                }
+            }
             _ => return None,
         })
+    }
+}
+
+fn write_short(texts: &[&[u8]], out: &mut Vec<u8>) {
+    for bytes in texts {
+        out.push(u8::try_from(bytes.len()).expect("keys, names and versions have at most 255 bytes"));
+        out.extend_from_slice(bytes);
     }
 }
 
@@ -343,9 +394,29 @@ mod tests {
                     target,
                     identity,
                 }),
+            (
+                prop::collection::vec(any::<u8>(), 1..=128),
+                (names(), names()),
+                identities(),
+                any::<[u8; 32]>(),
+                0..=5u8,
+                prop::collection::vec(any::<u8>(), 0..=128),
+            )
+                .prop_map(|(key, (name, target), identity, digest, verified, version)| {
+                    Event::Received {
+                        key: OrderKey::new(&key).unwrap(),
+                        naming: Naming::Unchanged,
+                        name,
+                        target,
+                        identity,
+                        digest,
+                        verified: Algorithm::from_number(verified),
+                        version,
+                    }
+                }),
             (any::<u64>(), identities()).prop_map(|(intent, identity)| Event::Copied { intent, identity }),
             any::<u64>().prop_map(|intent| Event::Done { intent }),
-            (any::<u64>(), 0..=17u8).prop_map(|(intent, number)| Event::Abandoned {
+            (any::<u64>(), 0..=Outcome::ALL.len() as u8).prop_map(|(intent, number)| Event::Abandoned {
                 intent,
                 outcome: Outcome::from_number(number)
             }),

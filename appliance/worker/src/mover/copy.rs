@@ -3,7 +3,8 @@
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
-use super::{Mover, Plan, Step, Unsynced, is_unchanged, outcome_of};
+use super::batch::{Plan, Step, is_unchanged};
+use super::{Mover, Unsynced, outcome_of};
 use crate::disk::{Disk, Identity};
 use crate::log::{Event, WriteFailed};
 use crate::{FileName, Outcome};

@@ -34,6 +34,8 @@ struct Open {
     target: FileName,
     identity: Identity,
     copy: Option<Identity>,
+    /// It came in through the courier, so there is no source.
+    inbound: bool,
 }
 
 /// Where the file of an interrupted move is.
@@ -43,7 +45,7 @@ enum Place {
     Moved,
     /// A copy of it is at its destination.
     Published,
-    /// Still in the source folder.
+    /// Still in the source folder; or, for one that came in, still to be sent.
     Source,
     /// In neither.
     Nowhere,
@@ -76,15 +78,18 @@ impl<D: Disk> Mover<D> {
             counters: Counters::default(),
             recovery: Recovery { cut, ..Recovery::default() },
             stopped: false,
+            incoming: 0,
         };
-        mover.complete(&open)?;
+        mover.complete_interrupted(&open)?;
         Ok(mover)
     }
 
-    fn complete(&mut self, open: &BTreeMap<u64, Open>) -> Result<()> {
+    fn complete_interrupted(&mut self, open: &BTreeMap<u64, Open>) -> Result<()> {
         let mut places = Vec::new();
         for (intent, open) in open {
-            put_back(&self.disk, &self.source, *intent, &open.name).map_err(failed("put a file back"))?;
+            if !open.inbound {
+                put_back(&self.disk, &self.source, *intent, &open.name).map_err(failed("put a file back"))?;
+            }
             places.push((*intent, open, self.place(open).map_err(failed("look for a file"))?));
         }
         // A copy's name must be durable before its source goes, and every place before the log says so.
@@ -124,6 +129,9 @@ impl<D: Disk> Mover<D> {
             if open.copy.is_some_and(|copy| found.identity.same_file(&copy)) {
                 return Ok(Place::Published);
             }
+        }
+        if open.inbound {
+            return Ok(Place::Source);
         }
         let found = self.disk.look(&self.source, &open.name)?;
         let here = found.is_some_and(|found| found.identity.same_file(&open.identity));
@@ -166,7 +174,17 @@ fn replay(record: &Record, ledger: &mut Ledger, open: &mut BTreeMap<u64, Open>) 
         }
         Event::Intent { key, name, target, identity, .. } => {
             let (key, name, target) = (key.clone(), name.clone(), target.clone());
-            open.insert(record.sequence, Open { key, name, target, identity: *identity, copy: None });
+            open.insert(
+                record.sequence,
+                Open { key, name, target, identity: *identity, copy: None, inbound: false },
+            );
+        }
+        Event::Received { key, name, target, identity, .. } => {
+            let (key, name, target) = (key.clone(), name.clone(), target.clone());
+            open.insert(
+                record.sequence,
+                Open { key, name, target, identity: *identity, copy: None, inbound: true },
+            );
         }
         Event::Copied { intent, identity } => {
             if let Some(open) = open.get_mut(intent) {

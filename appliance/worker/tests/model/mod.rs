@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 use stayput_worker::FileName;
-use stayput_worker::disk::{Disk, Found, Identity, Kind, Result};
+use stayput_worker::disk::{Disk, Found, Identity, Kind, Result, Writers};
 
 pub const SOURCE: usize = 0;
 pub const DESTINATION: usize = 1;
@@ -409,6 +409,10 @@ impl Disk for Model {
 
     fn found(&self, file: &u64) -> Result<Found> {
         self.call("found", |state| Ok(state.found(*file)))
+    }
+
+    fn writers(&self, _: &u64) -> Writers {
+        Writers::Unknown
     }
 
     fn read(&self, file: &u64, offset: u64, buffer: &mut [u8]) -> Result<usize> {
