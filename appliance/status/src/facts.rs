@@ -104,6 +104,11 @@ impl Facts {
         Ok(())
     }
 
+    /// What is known of `fact`.
+    pub fn get(&self, fact: Fact) -> Option<&str> {
+        self.known.get(&fact).map(String::as_str)
+    }
+
     /// The facts that are known, in order.
     pub fn iter(&self) -> impl Iterator<Item = (Fact, &str)> {
         self.known.iter().map(|(fact, value)| (*fact, value.as_str()))

@@ -1,0 +1,211 @@
+//! The keys' way in: Linux input events, whatever the keys hang on.
+//!
+//! gpio-keys on a board, QEMU's power key, a virtual keyboard: one code path. Which code is which key says the board;
+//! F1, F2 and F3 are K1, K2 and K3 everywhere.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use evdev::{Device, EventSummary, KeyCode};
+use stayput_health::board;
+
+use crate::press::Key;
+
+/// Where the kernel has its input devices.
+pub(crate) const DIRECTORY: &str = "/dev/input";
+
+/// How often is looked for devices that have come, or that could not be opened. An early start of the box is ahead of
+/// its drivers.
+const SCAN: Duration = Duration::from_secs(5);
+/// The same when all is found, for what is plugged in later.
+const SELDOM: Duration = Duration::from_secs(30);
+
+/// Which input event code is which key.
+#[derive(Debug, Clone)]
+pub(crate) struct Map(Vec<(u16, Key)>);
+
+impl Map {
+    /// The codes of `keys`, and F1 to F3.
+    pub(crate) fn new(keys: &[board::Key]) -> Self {
+        let own = keys.iter().filter_map(|own| {
+            let key = Key::ALL.into_iter().find(|key| key.name() == own.name)?;
+            Some((own.code, key))
+        });
+        let usual = [KeyCode::KEY_F1, KeyCode::KEY_F2, KeyCode::KEY_F3].map(KeyCode::code);
+        Self(own.chain(usual.into_iter().zip(Key::ALL)).collect())
+    }
+
+    fn key(&self, code: KeyCode) -> Option<Key> {
+        self.0.iter().find(|(known, _)| *known == code.code()).map(|(_, key)| *key)
+    }
+
+    fn codes(&self) -> impl Iterator<Item = KeyCode> {
+        self.0.iter().map(|(code, _)| KeyCode::new(*code))
+    }
+}
+
+/// What happened to a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Motion {
+    Down(Key),
+    Up(Key),
+    /// It is down and nobody saw it going down.
+    Found(Key),
+    /// The keys of a device are gone with it.
+    Lost,
+}
+
+/// The input devices that have one of the keys.
+pub(crate) struct Buttons {
+    map: Map,
+    directory: PathBuf,
+    devices: Vec<(PathBuf, Device)>,
+    /// Devices without a key of ours: not opened again and again.
+    others: BTreeSet<PathBuf>,
+    scan: Duration,
+    said: BTreeSet<PathBuf>,
+}
+
+impl Buttons {
+    pub(crate) fn new(map: Map, directory: impl Into<PathBuf>) -> Self {
+        Self {
+            map,
+            directory: directory.into(),
+            devices: Vec::new(),
+            others: BTreeSet::new(),
+            scan: Duration::ZERO,
+            said: BTreeSet::new(),
+        }
+    }
+
+    /// What to wait for.
+    pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        self.devices.iter().map(|(_, device)| device.as_fd()).collect()
+    }
+
+    /// In how long [`Buttons::scan`] would look again.
+    pub(crate) fn wait(&self, now: Duration) -> Duration {
+        self.scan.saturating_sub(now)
+    }
+
+    /// Looks for devices, when it is time to. Answers the keys that were found down.
+    pub(crate) fn scan(&mut self, now: Duration, log: &mut dyn FnMut(String)) -> Vec<Motion> {
+        if now < self.scan {
+            return Vec::new();
+        }
+        let there: BTreeSet<_> = fs::read_dir(&self.directory)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"event"))
+            .map(|entry| entry.path())
+            .collect();
+        self.others.retain(|path| there.contains(path));
+        let mut found = Vec::new();
+        for path in there {
+            if self.others.contains(&path) || self.devices.iter().any(|(open, _)| *open == path) {
+                continue;
+            }
+            match Device::open(&path).and_then(|device| device.set_nonblocking(true).map(|()| device)) {
+                Ok(device) => self.take(path, device, &mut found),
+                Err(error) if self.said.insert(path.clone()) => {
+                    log(format!("<4>the hat's keys: cannot open {}: {error}; tried again", path.display()));
+                }
+                Err(_) => {}
+            }
+        }
+        self.scan = now + if self.devices.is_empty() { SCAN } else { SELDOM };
+        found
+    }
+
+    fn take(&mut self, path: PathBuf, device: Device, found: &mut Vec<Motion>) {
+        let ours = |device: &Device| {
+            device.supported_keys().is_some_and(|keys| self.map.codes().any(|code| keys.contains(code)))
+        };
+        if !ours(&device) {
+            self.others.insert(path);
+            return;
+        }
+        let down = device.get_key_state().unwrap_or_default();
+        found.extend(down.iter().filter_map(|code| self.map.key(code)).map(Motion::Found));
+        self.said.remove(&path);
+        self.devices.push((path, device));
+    }
+
+    /// What has happened, without waiting. A device that has gone is let go.
+    pub(crate) fn read(&mut self) -> Vec<Motion> {
+        let mut motions = Vec::new();
+        let map = &self.map;
+        self.devices.retain_mut(|(_, device)| match device.fetch_events() {
+            Ok(events) => {
+                for event in events {
+                    if let EventSummary::Key(_, code, value) = event.destructure()
+                        && let Some(key) = map.key(code)
+                    {
+                        match value {
+                            0 => motions.push(Motion::Up(key)),
+                            1 => motions.push(Motion::Down(key)),
+                            // 2 is the keyboard repeating itself.
+                            _ => {}
+                        }
+                    }
+                }
+                true
+            }
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted => true,
+                _ => {
+                    motions.push(Motion::Lost);
+                    false
+                }
+            },
+        });
+        if motions.contains(&Motion::Lost) {
+            self.scan = Duration::ZERO;
+        }
+        motions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(name: &str, code: u16) -> board::Key {
+        let chip = board::ChipLabel::try_from("chip").unwrap();
+        board::Key { name: name.to_owned(), code, chip, line: 0 }
+    }
+
+    #[test]
+    fn function_keys_are_keys_everywhere_and_a_board_may_name_others() {
+        let map = Map::new(&[own("K1", 116), own("volume", 115)]);
+        let key = |code| map.key(KeyCode::new(code));
+        assert_eq!((key(59), key(60), key(61)), (Some(Key::K1), Some(Key::K2), Some(Key::K3)));
+        assert_eq!((key(116), key(115)), (Some(Key::K1), None));
+    }
+
+    #[test]
+    fn a_box_without_input_devices_is_looked_at_rarely_and_quietly() {
+        let mut buttons = Buttons::new(Map::new(&[]), "/nonexistent");
+        assert_eq!(buttons.scan(Duration::ZERO, &mut |line| panic!("{line}")), []);
+        assert_eq!(buttons.wait(Duration::ZERO), SCAN);
+        assert!(buttons.read().is_empty() && buttons.descriptors().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_input_device_is_told_of_once() {
+        let home = tempfile::tempdir().unwrap();
+        fs::write(home.path().join("event0"), "").unwrap();
+        fs::write(home.path().join("mouse0"), "").unwrap();
+        let mut buttons = Buttons::new(Map::new(&[]), home.path());
+        let mut log = Vec::new();
+        for second in 0..100 {
+            buttons.scan(Duration::from_secs(second), &mut |line| log.push(line));
+        }
+        assert_eq!(log.len(), 1, "{log:?}");
+        assert!(log[0].contains("event0"), "{log:?}");
+    }
+}
