@@ -17,7 +17,11 @@ struct Part {
 }
 
 /// Every part.
-const PARTS: &[Part] = &[];
+const PARTS: &[Part] = &[Part {
+    name: "identity",
+    does: "registers the box with the region and keeps its credentials fresh",
+    main: stayput_identity::main,
+}];
 
 /// EX_USAGE: the caller is wrong, and a restart will not help.
 const USAGE: u8 = 64;
@@ -45,4 +49,20 @@ fn usage() -> String {
         text += &format!("  {:<10} {}\n", part.name, part.does);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_part_has_a_name_of_its_own_and_says_what_it_does() {
+        let names: BTreeSet<_> = PARTS.iter().map(|part| part.name).collect();
+        assert_eq!(names.len(), PARTS.len());
+        for part in PARTS {
+            assert!(usage().contains(part.does) && part.name.len() <= 10, "{}", part.name);
+        }
+    }
 }
