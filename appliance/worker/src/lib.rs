@@ -11,6 +11,8 @@
 
 pub mod checksum;
 pub mod client;
+pub mod courier;
+pub mod credentials;
 pub mod disk;
 mod error;
 mod ledger;
@@ -18,6 +20,7 @@ pub mod log;
 mod mover;
 mod name;
 mod order;
+pub mod orders;
 mod outcome;
 pub mod protocol;
 pub mod server;

@@ -1,0 +1,240 @@
+//! The courier at work: one thread for the queue, one for the mover, and the desk between them.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::desk::{Action, Desk, Event, Trouble};
+use super::link::{self, Ask};
+use super::report::Reporter;
+use super::state::{Situation, judge};
+use super::{Attributes, Boot, Error, Queue, Settings, findings};
+use crate::credentials::Provider;
+
+/// How long a stop may take: shorter than the ten seconds that systemd's unit and ECS's 30 leave.
+const STOP: Duration = Duration::from_secs(8);
+/// How often the queue's rules are read, and how soon again when they could not be.
+const RULES: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(60));
+/// No clock that is right shows a time before this program was written.
+const WRITTEN: Duration = Duration::from_secs(1_795_000_000);
+
+/// EX_CONFIG: a restart will not help.
+const CONFIGURATION: u8 = 78;
+
+/// Runs a courier on the environment's settings until it is told to stop.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    if !arguments.is_empty() {
+        eprintln!(
+            "the courier takes no arguments; its settings are in the environment (SQS_QUEUE_URL, AWS_REGION)"
+        );
+        return ExitCode::from(64);
+    }
+    let variable = |name: &str| std::env::var(name).ok();
+    let started = Settings::from_environment(variable)
+        .and_then(|settings| Ok((settings, Provider::from_environment(variable)?)))
+        .and_then(|(settings, provider)| run(&settings, provider));
+    match started {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(CONFIGURATION)
+        }
+    }
+}
+
+/// Runs a courier until SIGTERM or SIGINT.
+pub fn run(settings: &Settings, credentials: Provider) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| Error::Runtime { action: "start the event loop", source })?;
+    let done = runtime.block_on(Courier::start(settings, credentials)?.work());
+    // A name lookup may be under way in a thread of its own; it is not waited for.
+    runtime.shutdown_background();
+    done
+}
+
+/// What a task brings back.
+enum Brought {
+    Event(Event),
+    Attributes(Result<Attributes, Trouble>),
+}
+
+struct Courier {
+    desk: Desk,
+    queue: Queue,
+    reporter: Reporter<std::io::Stdout>,
+    situation: Situation,
+    tasks: JoinSet<Brought>,
+    /// Which call a task is, and whether it receives.
+    calls: HashMap<Id, (u64, bool)>,
+    asks: mpsc::Sender<Ask>,
+    events: UnboundedReceiver<Event>,
+    rules_at: Boot,
+}
+
+impl Courier {
+    fn start(settings: &Settings, credentials: Provider) -> Result<Self, Error> {
+        let now = Boot::now();
+        let (asks, asked) = mpsc::channel();
+        let (sender, events) = unbounded_channel();
+        let socket = settings.socket.clone();
+        std::thread::Builder::new()
+            .name("mover".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || link::serve(socket, asked, sender))
+            .map_err(|source| Error::Runtime { action: "start a thread", source })?;
+        Ok(Self {
+            desk: Desk::new(now),
+            queue: Queue::new(settings, credentials)?,
+            reporter: Reporter::new(&settings.health, std::io::stdout(), salt(), now),
+            situation: Situation::default(),
+            tasks: JoinSet::new(),
+            calls: HashMap::new(),
+            asks,
+            events,
+            rules_at: now,
+        })
+    }
+
+    async fn work(mut self) -> Result<(), Error> {
+        let failed = |source| Error::Runtime { action: "listen for signals", source };
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut stop_by: Option<Boot> = None;
+        loop {
+            let now = Boot::now();
+            self.desk.take(now, Event::Clock(is_clock_plausible()));
+            if now >= self.rules_at && self.situation.met && stop_by.is_none() {
+                self.rules_at = now.plus(RULES.0);
+                let queue = self.queue.clone();
+                self.tasks.spawn(async move { Brought::Attributes(queue.attributes().await) });
+            }
+            for action in self.desk.next(now) {
+                self.act(action);
+            }
+            self.reporter.state(&self.desk, judge(&self.desk, self.situation, now), now);
+            if self.desk.is_finished() || stop_by.is_some_and(|by| now >= by) {
+                return Ok(());
+            }
+            let mut wake = self.reporter.due(now).max(Duration::from_millis(100));
+            if let Some(idle) = self.desk.idle(now) {
+                wake = wake.min(idle.max(Duration::from_millis(1)));
+            }
+            if let Some(by) = stop_by {
+                wake = wake.min(now.until(by));
+            }
+            tokio::select! {
+                Some(event) = self.events.recv() => self.heard(event),
+                Some(joined) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(joined),
+                () = tokio::time::sleep(wake) => {}
+                _ = terminate.recv() => stop_by = Some(self.stop(stop_by)),
+                _ = interrupt.recv() => stop_by = Some(self.stop(stop_by)),
+            }
+            // What else is there already is taken in before anything is decided.
+            while let Ok(event) = self.events.try_recv() {
+                self.heard(event);
+            }
+            while let Some(joined) = self.tasks.try_join_next_with_id() {
+                self.joined(joined);
+            }
+        }
+    }
+
+    fn stop(&mut self, before: Option<Boot>) -> Boot {
+        let now = Boot::now();
+        self.desk.take(now, Event::Stop);
+        before.unwrap_or_else(|| now.plus(STOP))
+    }
+
+    fn heard(&mut self, event: Event) {
+        self.situation.met |= matches!(event, Event::MoverUp);
+        self.desk.take(Boot::now(), event);
+    }
+
+    fn joined(&mut self, joined: Result<(Id, Brought), JoinError>) {
+        let now = Boot::now();
+        match joined {
+            Ok((id, Brought::Event(event))) => {
+                self.calls.remove(&id);
+                self.desk.take(now, event);
+            }
+            Ok((_, Brought::Attributes(Ok(attributes)))) => {
+                self.desk.take(now, Event::Rules(attributes.rules()));
+                let found = findings(&attributes, None);
+                self.situation.risky = !found.is_empty();
+                for finding in found {
+                    self.reporter.line(format_args!("{}: {finding}", stayput_health::Code::QueueRules));
+                }
+            }
+            Ok((_, Brought::Attributes(Err(_)))) => self.rules_at = now.plus(RULES.1),
+            // A call that panicked: as if it had not been answered, so that another one takes its place.
+            Err(error) => {
+                let Some((call, receives)) = self.calls.remove(&error.id()) else { return };
+                self.desk.take(now, ended(call, receives, Trouble::Hung));
+            }
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        let queue = self.queue.clone();
+        let (call, receives, task) = match action {
+            Action::Note(note) => return self.reporter.note(&note),
+            Action::Move { batch, orders } => return self.ask(Ask::Move { batch, orders }),
+            Action::Deleted(keys) => return self.ask(Ask::Deleted(keys)),
+            Action::Probe => return self.ask(Ask::Probe),
+            Action::Receive { call, most, long } => {
+                let task = self.tasks.spawn(async move {
+                    Brought::Event(Event::Received { call, result: queue.receive(most, long).await })
+                });
+                (call, true, task)
+            }
+            Action::Delete { call, entries } => {
+                let task = self.tasks.spawn(async move {
+                    Brought::Event(Event::Called { call, result: queue.delete(&entries).await })
+                });
+                (call, false, task)
+            }
+            Action::Hide { call, entries } => {
+                let task = self.tasks.spawn(async move {
+                    Brought::Event(Event::Called { call, result: queue.hide(&entries).await })
+                });
+                (call, false, task)
+            }
+        };
+        self.calls.insert(task.id(), (call, receives));
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        if self.asks.send(ask).is_err() {
+            // The thread is gone, which only a panic does; what it had is asked again by the next life.
+            self.desk.take(Boot::now(), Event::MoverDown);
+        }
+    }
+}
+
+fn ended(call: u64, receives: bool, trouble: Trouble) -> Event {
+    if receives {
+        Event::Received { call, result: Err(trouble) }
+    } else {
+        Event::Called { call, result: Err(trouble) }
+    }
+}
+
+fn is_clock_plausible() -> bool {
+    SystemTime::now().duration_since(UNIX_EPOCH).is_ok_and(|time| time >= WRITTEN)
+}
+
+/// Bytes that make ids meaningless elsewhere; when the kernel has none yet, the process and the time do.
+fn salt() -> [u8; 16] {
+    let mut salt = [0; 16];
+    if rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::NONBLOCK) != Ok(salt.len()) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        salt = (time ^ u128::from(std::process::id()) << 64).to_le_bytes();
+    }
+    salt
+}

@@ -1,0 +1,485 @@
+//! The desk against a made-up queue, mover and clock: no order is deleted undone, none is forgotten, and calls stay few.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use stayput_worker::courier::desk::{
+    Action, Desk, Entry, Event, Fault, HELD, Note, POLLERS, Received, Trouble, VISIBILITY, WATCHED,
+};
+use stayput_worker::courier::{Boot, Rules};
+use stayput_worker::orders::Asked;
+use stayput_worker::{OrderKey, Outcome};
+
+/// A message on the made-up queue.
+#[derive(Debug, Clone)]
+struct Message {
+    body: String,
+    visible: u64,
+    receives: u32,
+    receipt: u64,
+}
+
+/// The world around a desk. Time is in milliseconds.
+struct World {
+    now: u64,
+    desk: Desk,
+    queue: BTreeMap<u64, Message>,
+    next: u64,
+    /// Answers on their way: when, and what.
+    answers: Vec<(u64, Event)>,
+    /// What the mover answers for a name; anything else is `Waiting`.
+    outcomes: BTreeMap<String, Outcome>,
+    mover: bool,
+    paused: Option<Outcome>,
+    /// What goes wrong with calls: every n-th one fails.
+    every: u64,
+    deleted: BTreeSet<u64>,
+    asked: Vec<(u64, String)>,
+    receives: Vec<u64>,
+    flying: usize,
+    calls: u64,
+    acknowledged: usize,
+    notes: Vec<Note>,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            now: 1_000,
+            desk: Desk::new(Boot::at(1_000)),
+            queue: BTreeMap::new(),
+            next: 0,
+            answers: Vec::new(),
+            outcomes: BTreeMap::new(),
+            mover: false,
+            paused: None,
+            every: u64::MAX,
+            deleted: BTreeSet::new(),
+            asked: Vec::new(),
+            receives: Vec::new(),
+            flying: 0,
+            calls: 0,
+            acknowledged: 0,
+            notes: Vec::new(),
+        };
+        world.rules(5, 4);
+        world.start_mover();
+        world
+    }
+
+    fn rules(&mut self, receives: u32, days: u64) {
+        let rules = Rules { receives: Some(receives), retention: Duration::from_secs(days * 24 * 3600) };
+        self.take(Event::Rules(rules));
+    }
+
+    fn start_mover(&mut self) {
+        self.mover = true;
+        self.take(Event::MoverUp);
+    }
+
+    fn take(&mut self, event: Event) {
+        self.desk.take(Boot::at(self.now), event);
+    }
+
+    fn send(&mut self, body: &str) -> u64 {
+        self.next += 1;
+        let message = Message { body: body.to_owned(), visible: 0, receives: 0, receipt: 0 };
+        self.queue.insert(self.next, message);
+        self.next
+    }
+
+    fn send_done(&mut self, count: usize) {
+        for number in 0..count {
+            let name = format!("f{number}");
+            self.send(&name);
+            self.outcomes.insert(name, Outcome::Done);
+        }
+    }
+
+    /// Lets `milliseconds` pass.
+    fn pass(&mut self, milliseconds: u64) {
+        let end = self.now + milliseconds;
+        loop {
+            self.act();
+            let idle = self.desk.idle(Boot::at(self.now)).map(|idle| self.now + idle.as_millis() as u64);
+            let answer = self.answers.iter().map(|(at, _)| *at).min();
+            let visible =
+                self.queue.values().map(|message| message.visible).filter(|at| *at > self.now).min();
+            let next = [idle, answer, visible].into_iter().flatten().min().unwrap_or(end).max(self.now + 1);
+            if next >= end {
+                self.now = end;
+                return;
+            }
+            self.now = next;
+            self.answer();
+        }
+    }
+
+    fn answer(&mut self) {
+        let (due, later) = std::mem::take(&mut self.answers).into_iter().partition(|(at, _)| *at <= self.now);
+        self.answers = later;
+        let mut due: Vec<_> = due;
+        due.sort_by_key(|(at, _)| *at);
+        for (_, event) in due {
+            match event {
+                // What the queue has is seen when the answer leaves, so it is filled in now.
+                Event::Received { call, result: Ok(empty) } => {
+                    self.flying -= 1;
+                    let result = Ok(if empty.is_empty() { self.deliver() } else { empty });
+                    self.take(Event::Received { call, result });
+                }
+                Event::Received { call, result } => {
+                    self.flying -= 1;
+                    self.take(Event::Received { call, result });
+                }
+                Event::Moved { .. } | Event::Noted | Event::Obstacle(_) if !self.mover => {}
+                other => self.take(other),
+            }
+        }
+    }
+
+    fn deliver(&mut self) -> Vec<Received> {
+        let now = self.now;
+        let mut out = Vec::new();
+        for (id, message) in self.queue.iter_mut().filter(|(_, message)| message.visible <= now).take(10) {
+            message.visible = now + VISIBILITY.as_millis() as u64;
+            message.receives += 1;
+            message.receipt += 1;
+            let key = OrderKey::new(format!("m{id}").as_bytes()).unwrap();
+            out.push(Received {
+                receipt: format!("{id}/{}", message.receipt),
+                asked: Asked::read(&key, &message.body),
+                message: key,
+                receives: message.receives,
+                bytes: message.body.len(),
+            });
+        }
+        out
+    }
+
+    fn fails(&mut self) -> bool {
+        self.calls += 1;
+        self.calls.is_multiple_of(self.every)
+    }
+
+    fn act(&mut self) {
+        if self.queue.values().any(|message| message.visible <= self.now) {
+            for (at, event) in &mut self.answers {
+                if matches!(event, Event::Received { .. }) {
+                    *at = (*at).min(self.now + 5);
+                }
+            }
+        }
+        for action in self.desk.next(Boot::at(self.now)) {
+            match action {
+                Action::Receive { call, most, long } => {
+                    assert!((1..=10).contains(&most));
+                    assert!(self.mover, "a receive without a mover");
+                    self.receives.push(self.now);
+                    self.flying += 1;
+                    assert!(self.flying <= POLLERS);
+                    let ready = self.queue.values().any(|message| message.visible <= self.now);
+                    let wait = if ready {
+                        5
+                    } else if long {
+                        20_000
+                    } else {
+                        1_000
+                    };
+                    let result = if self.fails() { Err(Trouble::Service) } else { Ok(Vec::new()) };
+                    self.answers.push((self.now + wait, Event::Received { call, result }));
+                }
+                Action::Move { batch, orders } => {
+                    let names = orders.iter().map(|order| String::from_utf8(order.name.clone()).unwrap());
+                    let names: Vec<_> = names.collect();
+                    let outcome = |name: &String| {
+                        self.paused.or(self.outcomes.get(name).copied()).unwrap_or(Outcome::Waiting)
+                    };
+                    let outcomes = names.iter().map(outcome).collect();
+                    self.asked.extend(names.into_iter().map(|name| (self.now, name)));
+                    self.answers.push((self.now + 2, Event::Moved { batch, outcomes }));
+                }
+                Action::Probe => self.answers.push((self.now + 1, Event::Obstacle(self.paused))),
+                Action::Deleted(keys) => {
+                    self.acknowledged += keys.len();
+                    self.answers.push((self.now + 1, Event::Noted));
+                }
+                Action::Delete { call, entries } => {
+                    let failed = self.change(&entries, |world, id, _| {
+                        let message = world.queue.remove(&id).unwrap();
+                        let done = world.outcomes.get(&message.body).copied();
+                        let allowed = matches!(done, Some(Outcome::Done | Outcome::AlreadyDone));
+                        assert!(allowed || message.body.starts_with('{'), "{message:?} was deleted undone");
+                        assert!(world.deleted.insert(id), "deleted twice");
+                    });
+                    self.answers.push((self.now + 5, Event::Called { call, result: failed }));
+                }
+                Action::Hide { call, entries } => {
+                    let failed = self.change(&entries, |world, id, entry| {
+                        let visible = world.now + u64::from(entry.seconds) * 1000;
+                        world.queue.get_mut(&id).unwrap().visible = visible;
+                    });
+                    self.answers.push((self.now + 5, Event::Called { call, result: failed }));
+                }
+                Action::Note(note) => self.notes.push(note),
+            }
+        }
+        assert!(self.desk.holding() <= HELD + WATCHED, "{} held", self.desk.holding());
+    }
+
+    fn change(
+        &mut self,
+        entries: &[Entry],
+        mut apply: impl FnMut(&mut Self, u64, &Entry),
+    ) -> Result<Vec<(u64, Fault)>, Trouble> {
+        assert!((1..=10).contains(&entries.len()));
+        let slots: BTreeSet<_> = entries.iter().map(|entry| entry.slot).collect();
+        assert_eq!(slots.len(), entries.len(), "an entry twice in one call");
+        if self.fails() {
+            return Err(Trouble::Unreachable);
+        }
+        let mut failed = Vec::new();
+        for entry in entries {
+            let (id, receipt) = entry.receipt.split_once('/').unwrap();
+            let (id, receipt): (u64, u64) = (id.parse().unwrap(), receipt.parse().unwrap());
+            let holds = self
+                .queue
+                .get(&id)
+                .is_some_and(|message| message.receipt == receipt && message.visible > self.now);
+            if !holds {
+                failed.push((entry.slot, Fault::Receipt));
+            } else if self.fails() {
+                failed.push((entry.slot, Fault::Other));
+            } else {
+                apply(self, id, entry);
+            }
+        }
+        Ok(failed)
+    }
+
+    fn asked_at(&self, name: &str) -> Vec<u64> {
+        self.asked.iter().filter(|(_, other)| other == name).map(|(at, _)| *at).collect()
+    }
+}
+
+#[test]
+fn an_idle_queue_costs_at_most_three_calls_a_minute() {
+    let mut world = World::new();
+    world.pass(30 * 60_000);
+    assert!(world.receives.len() <= 90, "{}", world.receives.len());
+    assert_eq!(world.desk.tally().calls, world.receives.len() as u64);
+}
+
+#[test]
+fn under_load_an_order_costs_at_most_a_quarter_of_a_call() {
+    let mut world = World::new();
+    world.send_done(2000);
+    world.pass(10_000);
+    assert_eq!(world.deleted.len(), 2000);
+    assert!(world.desk.tally().calls <= 500, "{} calls", world.desk.tally().calls);
+    assert_eq!(world.acknowledged, 2000);
+    assert_eq!(world.desk.holding(), 0);
+}
+
+#[test]
+fn a_file_that_comes_after_its_order_is_taken_within_five_seconds() {
+    let mut world = World::new();
+    world.send("late");
+    world.pass(2 * 3_600_000);
+    world.outcomes.insert("late".to_owned(), Outcome::Done);
+    let came = world.now;
+    world.pass(5_000);
+    assert_eq!(world.deleted.len(), 1, "asked last at {:?}, came at {came}", world.asked_at("late").last());
+}
+
+#[test]
+fn a_waiting_order_uses_the_deliveries_that_there_are_for_the_time_that_there_is() {
+    let mut world = World::new();
+    world.rules(10, 4);
+    let id = world.send("never");
+    world.pass(3 * 24 * 3_600_000);
+    let receives = world.queue[&id].receives;
+    assert!((8..=10).contains(&receives), "{receives} deliveries in three of four days");
+}
+
+#[test]
+fn a_waiting_order_comes_back_soon_after_a_power_cut() {
+    let mut world = World::new();
+    let id = world.send("late");
+    world.pass(6 * 3_600_000 + 1234);
+    let hidden = world.queue[&id].visible.saturating_sub(world.now);
+    assert!(hidden <= 5 * 60_000, "hidden for {hidden} ms");
+}
+
+#[test]
+fn an_order_that_cannot_be_carried_out_is_left_to_the_redrive_policy() {
+    let mut world = World::new();
+    let conflict = world.send("taken");
+    world.outcomes.insert("taken".to_owned(), Outcome::Conflict);
+    let poison = world.send("{\"unknown\": 1}");
+    world.pass(20 * 60_000);
+    assert!(world.deleted.is_empty());
+    for id in [conflict, poison] {
+        assert!((4..=12).contains(&world.queue[&id].receives), "{:?}", world.queue[&id]);
+    }
+    assert!(world.desk.has_parked(Boot::at(world.now)) && world.desk.has_conflict(Boot::at(world.now)));
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Left { outcome: Outcome::Conflict, .. })));
+    assert!(world.notes.iter().any(|note| matches!(note, Note::Poison { .. })));
+}
+
+#[test]
+fn a_test_event_is_acknowledged() {
+    let mut world = World::new();
+    world.send(r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#);
+    world.pass(5_000);
+    assert_eq!((world.deleted.len(), world.acknowledged), (1, 0));
+}
+
+#[test]
+fn nothing_is_received_while_the_mover_cannot_work() {
+    let mut world = World::new();
+    world.pass(1_000);
+    world.paused = Some(Outcome::DiskFull);
+    world.send_done(30);
+    world.pass(2 * 3_600_000);
+    assert_eq!(world.desk.paused(), Some(Outcome::DiskFull));
+    let receives = world.receives.len();
+    assert!(receives <= 3, "{receives} receives");
+    assert_eq!(world.desk.holding(), 0);
+    let worst = world.queue.values().map(|message| message.receives).max();
+    assert!(worst <= Some(2), "{worst:?} deliveries");
+    world.paused = None;
+    world.pass(10_000);
+    assert_eq!(world.deleted.len(), 30);
+}
+
+#[test]
+fn nothing_is_received_without_a_mover_or_with_a_wrong_clock() {
+    let mut world = World::new();
+    world.take(Event::MoverDown);
+    world.mover = false;
+    world.send_done(5);
+    world.pass(60_000);
+    assert!(world.receives.is_empty());
+    world.start_mover();
+    world.take(Event::Clock(false));
+    world.pass(60_000);
+    assert!(world.receives.is_empty());
+    world.take(Event::Clock(true));
+    world.pass(1_000);
+    assert_eq!(world.deleted.len(), 5);
+}
+
+#[test]
+fn a_mover_that_dies_with_a_batch_is_asked_again_when_it_is_back() {
+    let mut world = World::new();
+    world.pass(100);
+    world.send_done(5);
+    world.act();
+    world.now += 5;
+    world.answer();
+    world.act();
+    assert_eq!(world.asked.len(), 5);
+    world.mover = false;
+    world.take(Event::MoverDown);
+    world.pass(10_000);
+    world.start_mover();
+    world.pass(1_000);
+    assert_eq!((world.asked.len(), world.deleted.len()), (10, 5));
+}
+
+#[test]
+fn orders_for_a_mover_that_stays_away_go_back_to_the_queue() {
+    let mut world = World::new();
+    world.pass(100);
+    world.send_done(5);
+    world.act();
+    world.now += 5;
+    world.mover = false;
+    world.take(Event::MoverDown);
+    world.answer();
+    world.pass(62_000);
+    assert_eq!(world.desk.holding(), 0);
+    assert!(world.queue.values().all(|message| message.visible <= world.now));
+}
+
+#[test]
+fn a_stop_finishes_what_the_mover_has_and_gives_the_rest_back_at_once() {
+    let mut world = World::new();
+    world.send_done(5);
+    let late = world.send("late");
+    world.pass(3_000);
+    world.send_done(3);
+    world.act();
+    world.now += 5;
+    world.answer();
+    world.act();
+    world.take(Event::Stop);
+    world.pass(100);
+    assert!(world.desk.is_finished());
+    assert_eq!(world.deleted.len(), 8);
+    assert!(world.queue[&late].visible <= world.now);
+}
+
+#[test]
+fn large_bodies_are_received_one_by_one() {
+    let mut desk = Desk::new(Boot::at(0));
+    desk.take(Boot::at(0), Event::MoverUp);
+    desk.next(Boot::at(0));
+    desk.take(Boot::at(0), Event::Obstacle(None));
+    let Some(Action::Receive { call, most: 10, .. }) = desk.next(Boot::at(0)).pop() else { panic!() };
+    let key = OrderKey::new(b"m").unwrap();
+    let asked = Asked::read(&key, &"x".repeat(1 << 20));
+    let message = Received { receipt: "r".to_owned(), message: key, receives: 1, bytes: 1 << 20, asked };
+    desk.take(Boot::at(9), Event::Received { call, result: Ok(vec![message]) });
+    let next = desk.next(Boot::at(9));
+    assert!(next.iter().any(|action| matches!(action, Action::Receive { most: 1, .. })), "{next:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever goes wrong in between: nothing undone is deleted (checked at each delete), and once all is well all that can
+    /// be done is done.
+    #[test]
+    fn whatever_happens_all_that_can_be_done_is_done_in_the_end(
+        steps in prop::collection::vec((0..7u8, 1..90_000u64), 1..25),
+        every in 2..20u64,
+    ) {
+        let mut world = World::new();
+        world.rules(50, 14);
+        world.every = every;
+        let mut good = 0;
+        for (what, time) in steps {
+            match what {
+                0 => {
+                    for _ in 0..time % 40 {
+                        good += 1;
+                        let name = format!("g{good}");
+                        world.send(&name);
+                        world.outcomes.insert(name, Outcome::Done);
+                    }
+                }
+                1 => {
+                    world.mover = false;
+                    world.take(Event::MoverDown);
+                }
+                2 => world.start_mover(),
+                3 => world.paused = Some(Outcome::DiskFull),
+                4 => world.paused = None,
+                5 => drop(world.send("{}")),
+                _ => drop(world.send("never")),
+            }
+            world.pass(time);
+        }
+        world.every = u64::MAX;
+        world.paused = None;
+        world.start_mover();
+        world.pass(3_600_000);
+        let left: Vec<_> = world.queue.values().filter(|message| message.body.starts_with('g')).collect();
+        prop_assert!(left.is_empty(), "{left:?}");
+    }
+}
