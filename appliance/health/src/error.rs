@@ -134,6 +134,12 @@ pub enum Error {
     /// A name of a counter or fact that is too long or has other characters than allowed.
     #[error("'{0}' cannot name a counter or fact; expected 1 to 32 of a-z, 0-9 and hyphens, not at an end")]
     BadWord(String),
+    /// A text that does not say what a root file system is checked with.
+    #[error(
+        "{0:?} does not say how to check a root file system; expected its length in blocks of 4096 bytes, a colon, \
+         and the root hash as 64 digits of 0-9 and a-f"
+    )]
+    Verity(String),
 }
 
 impl Error {

@@ -1,5 +1,5 @@
 //! What all parts of the box share: the health file, state codes, board facts, the table of persistent paths,
-//! the marks of a new card.
+//! the marks of a new card, what the root file system is checked with.
 //!
 //! Everything here is a value and a parser of untrusted text, except [`Writer`], which renames one small file into
 //! place, and [`read`], which opens one. A part reports like this:
@@ -25,6 +25,7 @@ mod moment;
 mod part;
 pub mod persist;
 mod reader;
+pub mod verity;
 mod word;
 mod writer;
 
@@ -38,6 +39,7 @@ pub use moment::Moment;
 pub use part::Part;
 pub use persist::PersistTable;
 pub use reader::{Reading, parse, read, read_in};
+pub use verity::Verity;
 pub use word::Word;
 pub use writer::Writer;
 

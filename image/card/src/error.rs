@@ -17,6 +17,14 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A hash tree cannot be made.
+    #[error("no hash tree over {problem}: {remedy}")]
+    Verity {
+        /// Over what.
+        problem: String,
+        /// What is needed.
+        remedy: &'static str,
+    },
     /// The card's table breaks a rule.
     #[error("{file}:{line}: {problem}; {remedy}")]
     Table {

@@ -9,7 +9,8 @@
 //! 2. [`mbr`]: the partition table;
 //! 3. [`script`]: `boot.scr`, which picks a slot, and the slot's `slot.scr`;
 //! 4. [`kernel`], [`cpio`], [`addresses`]: what the slot's script loads, and proof that nothing overlaps in memory;
-//! 5. [`fat`], [`image`]: the file systems that hold these, and the file that holds them all.
+//! 5. [`verity`]: the hash tree over the root file system, whose root hash is in the slot's script;
+//! 6. [`fat`], [`image`]: the file systems that hold these, and the file that holds them all.
 
 pub mod addresses;
 pub mod cpio;
@@ -21,6 +22,7 @@ pub mod kernel;
 pub mod layout;
 pub mod mbr;
 pub mod script;
+pub mod verity;
 
 pub use error::{Error, Result};
 pub use layout::{Layout, Partition};
