@@ -6,6 +6,8 @@ if test "${stayput_slot}" = "b"; then
 else
   setenv stayput_root @ROOT_A@
 fi
+# The root file system's length in blocks and the root of its hash tree: this script fits this root and no other.
+setenv stayput_verity @VERITY@
 setenv stayput_initrd
 
 @BOARDS@

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         ("the_console_offers_no_login_and_nobody_waits_for_one", no_login),
         ("the_image_has_no_shell", no_shell),
         ("the_root_is_read_only_and_state_is_on_the_card", mounts),
+        ("the_root_is_read_through_its_hash_tree", checked_root),
         ("a_light_that_the_box_switches_is_seen_from_outside", lights),
         ("a_key_pressed_outside_arrives_as_an_input_event", key),
         ("the_box_gets_an_address_by_dhcp", network::lease),
@@ -87,6 +88,21 @@ fn mounts(machine: &mut Machine) -> Result<()> {
     assert_eq!((root.kind.as_str(), root.options[0].as_str()), ("squashfs", "ro"), "{root:?}");
     let state = at("/state").expect("init mounts state, or something in its place");
     assert_eq!((state.kind.as_str(), state.options[0].as_str()), ("ext4", "rw"), "{state:?}");
+    Ok(())
+}
+
+fn checked_root(machine: &mut Machine) -> Result<()> {
+    let probe = machine.probe()?;
+    let source =
+        probe.mounts()?.into_iter().rev().find(|mount| mount.target == "/").map(|mount| mount.source);
+    assert_eq!(source.as_deref(), Some("/dev/dm-0"));
+    assert_eq!(probe.text("/sys/block/dm-0/dm/name")?.trim(), "stayput-root");
+    assert!(probe.text("/sys/block/dm-0/dm/uuid")?.starts_with("CRYPT-VERITY-"));
+    assert_eq!(probe.text("/sys/block/dm-0/ro")?.trim(), "1");
+    let below: Vec<_> = probe.list("/sys/block/dm-0/slaves")?.into_iter().map(|entry| entry.name).collect();
+    assert_eq!(below, ["vda7"]);
+    // The processor's own SHA-256, several times as fast as the generic one.
+    assert!(machine.console().text().contains("sha256 using shash \"sha256-ce\""));
     Ok(())
 }
 

@@ -63,6 +63,7 @@ codes! {
     BootDisk = "INI-04", "the disk that carries this image was not found";
     BootRoot = "INI-05", "the root file system could not be mounted";
     BootHandOver = "INI-06", "the system on the root file system could not be started";
+    BootVerity = "INI-07", "the root file system could not be put under the kernel's checks";
 
     StateVolatile = "STO-01", "the state partition is not usable, so state is kept in memory and lost at power-off";
     StateRepaired = "STO-02", "the state file system was damaged and has been repaired";

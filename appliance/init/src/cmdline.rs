@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use stayput_health::{Verity, verity};
+
 /// Why the boot arguments cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -81,6 +83,9 @@ pub struct Arguments {
     pub disk: DiskId,
     /// `stayput.root`: the partition of the root file system.
     pub root: u16,
+    /// `stayput.verity`: what the root file system is checked with. There is no box without: a root that nobody checks
+    /// is not started in silence.
+    pub verity: Verity,
     /// `stayput.state`: the partition that keeps state.
     pub state: u16,
     /// `stayput.marks`: the raw partition with the marks of a new card.
@@ -118,6 +123,7 @@ impl Arguments {
             slot,
             disk: disk(value("stayput.disk", EIGHT)?)?,
             root: partition("stayput.root")?,
+            verity: checked(value(verity::ARGUMENT, CHECKED)?)?,
             state: partition("stayput.state")?,
             marks: partition("stayput.marks")?,
             marks_at: place(value("stayput.marks_at", PLACE)?)?,
@@ -145,6 +151,16 @@ fn disk(text: &str) -> Result<DiskId, Error> {
         Ok(id) if digits && id != 0 => Ok(DiskId(id)),
         _ => Err(Error::Wrong { key: "stayput.disk", value: text.to_owned(), expected: EIGHT }),
     }
+}
+
+const CHECKED: &str = "the root's length in blocks, a colon, and the root hash as 64 digits of 0-9 and a-f";
+
+fn checked(text: &str) -> Result<Verity, Error> {
+    text.parse().map_err(|_| Error::Wrong {
+        key: verity::ARGUMENT,
+        value: text.to_owned(),
+        expected: CHECKED,
+    })
 }
 
 const PLACE: &str = "a multiple of 512 below 2 TiB";
@@ -186,6 +202,7 @@ mod tests {
     use super::*;
 
     const LINE: &str = "console=ttyAMA0 audit=0 panic=10 stayput.slot=a stayput.disk=53544159 stayput.root=7 \
+                        stayput.verity=13870:abababababababababababababababababababababababababababababababab \
                         stayput.state=10 stayput.marks=5 stayput.marks_at=8388608\n";
 
     #[test]
@@ -194,6 +211,7 @@ mod tests {
             slot: Slot::A,
             disk: DiskId(0x5354_4159),
             root: 7,
+            verity: Verity::new(13_870, [0xab; 32]).unwrap(),
             state: 10,
             marks: 5,
             marks_at: 8 << 20,
@@ -217,7 +235,7 @@ mod tests {
 
     #[test]
     fn each_argument_that_is_missing_or_wrong_is_named() {
-        for key in ["slot", "disk", "root", "state", "marks", "marks_at"] {
+        for key in ["slot", "disk", "root", "verity", "state", "marks", "marks_at"] {
             let line = LINE.replace(&format!("stayput.{key}="), &format!("stayput.{key}s="));
             let message = Arguments::parse(&line).unwrap_err().to_string();
             assert!(message.contains(&format!("stayput.{key}= is missing")), "{message}");
@@ -233,6 +251,10 @@ mod tests {
             ("root=7", "root=256"),
             ("root=7", "root=+7"),
             ("root=7", "root=7x"),
+            ("verity=13870:", "verity="),
+            ("verity=13870:", "verity=0:"),
+            ("verity=13870:ab", "verity=13870:"),
+            ("verity=13870:ab", "verity=13870:AB"),
             ("state=10", "state=99999999999999999999"),
             ("marks_at=8388608", "marks_at="),
             ("marks_at=8388608", "marks_at=8388609"),

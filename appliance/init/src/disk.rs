@@ -265,8 +265,9 @@ mod tests {
                 doubt: short,
                 grace: short,
             };
-            let arguments =
-                Arguments { slot: Slot::A, disk: DiskId(ID), root: 7, state: 10, marks: 5, marks_at: 512 };
+            let verity = stayput_health::Verity::new(1, [0; 32]).unwrap();
+            let (slot, disk) = (Slot::A, DiskId(ID));
+            let arguments = Arguments { slot, disk, root: 7, verity, state: 10, marks: 5, marks_at: 512 };
             find(&system, &arguments, &mut Log::open())
         }
     }

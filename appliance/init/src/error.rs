@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustix::io::Errno;
 use stayput_health::Code;
 
-use crate::cmdline;
+use crate::{cmdline, dm};
 
 /// A reason to stop and restart, with the remedy for the person at the console.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,14 @@ pub enum Error {
         /// The partition's number.
         number: u16,
     },
+    /// The root file system could not be put under the kernel's checks.
+    #[error("could not check the root file system on {}: {source}; this slot is damaged: write the image anew", device.display())]
+    Verity {
+        /// The partition.
+        device: PathBuf,
+        /// Which call failed, and why.
+        source: dm::Failed,
+    },
     /// The root file system could not be mounted.
     #[error("could not mount the root file system on {}: {source}; this slot is damaged: write the image anew", device.display())]
     Root {
@@ -73,6 +81,7 @@ impl Error {
             Self::Devices { .. } => Code::BootDevices,
             Self::CommandLine(_) | Self::Arguments(_) => Code::BootArguments,
             Self::NoDisk { .. } | Self::NoPartition { .. } => Code::BootDisk,
+            Self::Verity { .. } => Code::BootVerity,
             Self::Root { .. } => Code::BootRoot,
             Self::Prepare { .. } => Code::BootHandOver,
         }

@@ -11,6 +11,7 @@ mod cmdline;
 mod content;
 mod devices;
 mod disk;
+mod dm;
 mod error;
 mod findings;
 mod format;
@@ -27,6 +28,7 @@ mod signature;
 mod stage;
 mod state;
 mod superblock;
+mod verity;
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -81,8 +83,10 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     log.info(&disk.to_string());
 
     log.enter(Stage::Root);
-    devices::mount_root(&disk.root, Path::new(ROOT))?;
-    log.info(&format!("{} is mounted read-only", disk.root.display()));
+    let checked = verity::open(&disk.root, &arguments.verity)?;
+    log.info(&format!("{} is checked as {}", disk.root.display(), checked.display()));
+    devices::mount_root(&checked, Path::new(ROOT))?;
+    log.info(&format!("{} is mounted read-only", checked.display()));
 
     log.enter(Stage::State);
     let outcome = state::prepare(&disk, Path::new(ROOT), log)?;

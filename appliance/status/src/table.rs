@@ -113,6 +113,9 @@ table! {
     BootHandOver: Row::fault(Start, 6) => "NO START", "System did not start",
         "The system on the root file system could not be started.",
         "If the same light comes back, write the image to the card again; the files on it are kept.";
+    BootVerity: Row::fault(Start, 7) => "NO START", "Root is not checked",
+        "The root file system could not be put under the kernel's checks.",
+        "If the same light comes back, write the image to the card again; the files on it are kept.";
 
     // 1: settings on the card.
     ConfigMissing: Row::fault(Settings, 1) => "NO SETTINGS", "stayput.toml missing",

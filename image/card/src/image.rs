@@ -11,7 +11,7 @@ use stayput_health::marks::{self, Mark, Marked};
 
 use crate::egon::Loader;
 use crate::layout::{Layout, Partition};
-use crate::{Error, MIB, Result, SECTOR, fat, mbr};
+use crate::{Error, MIB, Result, SECTOR, fat, mbr, script, verity};
 
 /// What goes onto the card.
 pub struct Content<'a> {
@@ -23,7 +23,7 @@ pub struct Content<'a> {
     pub loader: &'a [fat::File<'a>],
     /// Files of slot A's boot partition: `slot.scr`, `Image.gz`, `initrd.zst`, device trees.
     pub boot: &'a [fat::File<'a>],
-    /// Slot A's root file system, to its end.
+    /// Slot A's root file system and the hash tree behind it ([`crate::verity::seal`]), to the end.
     pub root: &'a mut dyn Read,
 }
 
@@ -187,7 +187,8 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Checks a built image against its table, from the bytes alone: the tables, the loader's checksum and its distance to
-/// the first partition, the FATs and what booting needs in them, the marks.
+/// the first partition, the FATs and what booting needs in them, the marks, and every block of the root file system
+/// against the root hash in the slot's script.
 pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<()> {
     for sector in mbr::table(layout) {
         if read(image, "the partition table", sector.offset, SECTOR)? != sector.bytes {
@@ -200,6 +201,7 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
         let loader = Loader::check(&bytes)?;
         loader.place(layout)?;
     }
+    let mut of_slot = None;
     for (name, wanted) in [
         ("stayput", &[][..]),
         ("loader", &["boot.scr"][..]),
@@ -211,6 +213,9 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
             if !files.iter().any(|(found, bytes)| found == file && !bytes.is_empty()) {
                 return mismatch(format!("'{file}' is not on '{name}'"));
             }
+        }
+        if let Some((_, script)) = files.iter().find(|(found, _)| found == "slot.scr") {
+            of_slot = script::root_of_slot(script);
         }
     }
     let state = layout.partition("boot-state")?;
@@ -224,7 +229,12 @@ pub fn inspect(image: &mut File, layout: &Layout, with_loader: bool) -> Result<(
     if !read(image, "root-a", root.start, SECTOR)?.starts_with(b"hsqs") {
         return mismatch("root-a does not start as a squashfs".into());
     }
-    Ok(())
+    let Some(of_slot) = of_slot else {
+        return mismatch("slot.scr does not name one root hash".into());
+    };
+    let seek = image.seek(SeekFrom::Start(root.start));
+    seek.map_err(|source| Error::Read { path: "root-a".into(), source })?;
+    verity::check(&mut std::io::BufReader::with_capacity(MIB as usize, image), &of_slot)
 }
 
 fn mismatch<T>(problem: String) -> Result<T> {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use stayput_health::{Board, RESTART_AFTER};
+use stayput_health::{Board, RESTART_AFTER, Verity, verity};
 
 use crate::addresses::Uboot;
 use crate::{Error, Layout, Result};
@@ -34,8 +34,15 @@ pub fn loader(file: &str, text: &str, layout: &Layout) -> Result<String> {
     fill(file, text, &values)
 }
 
-/// The text of `slot.scr`: `board/slot.cmd` with a part for each board, under a test for that board's U-Boot.
-pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout) -> Result<String> {
+/// The text of `slot.scr`: `board/slot.cmd` with a part for each board, under a test for that board's U-Boot. It fits
+/// one root file system, which it names by its root hash.
+pub fn slot(
+    file: &str,
+    text: &str,
+    boards: &[BoardScript<'_>],
+    layout: &Layout,
+    root: &Verity,
+) -> Result<String> {
     let mut parts = String::new();
     let mut uboots = BTreeSet::new();
     for part in boards {
@@ -56,17 +63,28 @@ pub fn slot(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout)
         values.insert(name.into(), layout.partition(partition)?.number.to_string());
     }
     values.insert("BOARDS".into(), parts.trim_end().to_owned());
+    values.insert("VERITY".into(), root.to_string());
     fill(file, text, &values)
+}
+
+/// The root file system that a `slot.scr` fits: the one value of its `stayput_verity`, none where there is no such line
+/// or more than one.
+pub fn root_of_slot(script: &[u8]) -> Option<Verity> {
+    let text = String::from_utf8_lossy(script);
+    let mut values = text.split("setenv stayput_verity ").skip(1).filter_map(|rest| rest.lines().next());
+    let only = values.next()?;
+    if values.next().is_some() { None } else { only.parse().ok() }
 }
 
 /// The kernel's command line, with U-Boot's variables for what the slot decides.
 pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
     Ok(format!(
         "console={} audit=0 panic={} stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
-         stayput.state={} stayput.marks={} stayput.marks_at={}",
+         {}=${{stayput_verity}} stayput.state={} stayput.marks={} stayput.marks_at={}",
         board.console,
         RESTART_AFTER.as_secs(),
         layout.disk_id_hex(),
+        verity::ARGUMENT,
         layout.partition("state")?.number,
         layout.boot_state().number,
         layout.boot_state().marks,

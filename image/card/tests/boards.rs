@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use stayput_card::addresses::{self, Sizes};
 use stayput_card::kernel::Header;
 use stayput_card::{Error, Layout, script};
-use stayput_health::Board;
+use stayput_health::{Board, Verity};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -45,7 +45,11 @@ fn slot(names: &[&str]) -> Result<String, Error> {
         .zip(&texts)
         .map(|((board, file), text)| script::BoardScript { board, file, text })
         .collect();
-    script::slot("board/slot.cmd", &read("board/slot.cmd"), &scripts, &layout())
+    script::slot("board/slot.cmd", &read("board/slot.cmd"), &scripts, &layout(), &verity())
+}
+
+fn verity() -> Verity {
+    Verity::new(13_870, [0xab; 32]).unwrap()
 }
 
 #[test]
@@ -57,7 +61,8 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
         "if test \"${board}\" = \"qemu-arm\"; then",
         "setenv stayput_root 7",
         "console=ttyS0,115200 audit=0 panic=10 stayput.slot=${stayput_slot} stayput.disk=53544159 \
-         stayput.root=${stayput_root} stayput.state=10 stayput.marks=5 stayput.marks_at=8388608",
+         stayput.root=${stayput_root} stayput.verity=${stayput_verity} stayput.state=10 stayput.marks=5 \
+         stayput.marks_at=8388608",
         "console=ttyAMA0 audit=0",
         "booti 0x40200000 0x4ff00000:${stayput_initrd} 0x4fa00000",
         // PG11, PA6, PA1; PA0, PA2, PA3 pulled down.
@@ -72,6 +77,22 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
     let (ifs, fis) =
         (text.matches("if test").count(), text.lines().filter(|line| line.trim() == "fi").count());
     assert_eq!(ifs, fis, "{text}");
+}
+
+#[test]
+fn the_slots_script_names_one_root_hash_and_a_second_line_would_not_count() {
+    let text = slot(&["nanopi-neo2", "qemu-virt"]).unwrap();
+    assert_eq!(script::root_of_slot(text.as_bytes()), Some(verity()));
+    let image = script::image("stayput slot", &text).unwrap();
+    assert_eq!(script::root_of_slot(&image), Some(verity()));
+    let line = format!("setenv stayput_verity {}", verity());
+    for wrong in [
+        text.replace(&line, ""),
+        text.replace(&line, &format!("{line}\n{line}")),
+        text.replace("abab", "xyxy"),
+    ] {
+        assert_eq!(script::root_of_slot(wrong.as_bytes()), None);
+    }
 }
 
 #[test]
@@ -92,7 +113,9 @@ fn a_light_in_the_table_that_the_script_leaves_out_is_an_error() {
     let neo2 = board("nanopi-neo2");
     let text = read("board/nanopi-neo2/slot.cmd").replace("@LED_STATUS_RED@", "0 0 0");
     let part = script::BoardScript { board: &neo2, file: "slot.cmd", text: &text };
-    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@", &[part], &layout()).unwrap_err().to_string();
+    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@ @VERITY@", &[part], &layout(), &verity())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("slot.cmd:0: @LED_STATUS_RED@ is never used"), "{error}");
 }
 

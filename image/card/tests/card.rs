@@ -10,7 +10,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use stayput_card::image::{Content, Part, inspect, write};
-use stayput_card::{Error, Layout, MIB, cpio, egon, fat, kernel, script};
+use stayput_card::{Error, Layout, MIB, cpio, egon, fat, kernel, script, verity};
+use stayput_health::Verity;
 
 fn layout() -> Layout {
     Layout::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../card.toml")).unwrap()
@@ -19,9 +20,10 @@ fn layout() -> Layout {
 fn build(file: &mut File, root: &mut dyn Read) -> Result<Vec<Part>, Error> {
     let spl = egon::specimen(792_949);
     let scr = script::image("boot.scr", "echo\n").unwrap();
+    let slot = script::image("slot.scr", &format!("setenv stayput_verity {}\n", sealed().0)).unwrap();
     let gz = kernel::gzip(&kernel::specimen(100_000, 200_000));
     let boot = [
-        fat::File { name: "slot.scr", bytes: &scr },
+        fat::File { name: "slot.scr", bytes: &slot },
         fat::File { name: "Image.gz", bytes: &gz },
         fat::File { name: "initrd.zst", bytes: b"initrd" },
         fat::File { name: "sun50i-h5-nanopi-neo2.dtb", bytes: b"tree" },
@@ -36,10 +38,18 @@ fn build(file: &mut File, root: &mut dyn Read) -> Result<Vec<Part>, Error> {
     write(file, &layout(), content)
 }
 
-fn root() -> Vec<u8> {
+/// A root file system with its tree.
+fn sealed() -> (Verity, Vec<u8>) {
     let mut root = b"hsqs".to_vec();
     root.resize(3 * MIB as usize + 5, 7);
-    root
+    let tree = verity::Tree::over(&mut &root[..]).unwrap();
+    root.resize(tree.verity.data_size() as usize, 0);
+    root.extend(&tree.bytes);
+    (tree.verity, root)
+}
+
+fn root() -> Vec<u8> {
+    sealed().1
 }
 
 fn card() -> (tempfile::NamedTempFile, Vec<Part>) {
@@ -118,6 +128,10 @@ fn an_image_damaged_anywhere_that_matters_is_noticed() {
         ("the mark of new data", state + 8 * MIB + 512),
         ("the end of the mark of new data", state + 8 * MIB + 1023),
         ("the root's magic", 136 * MIB),
+        ("a byte in the middle of the root", 138 * MIB),
+        ("the zeros that fill the root's last block", 139 * MIB + 4095),
+        ("the top of the hash tree", 139 * MIB + 4096),
+        ("the end of the hash tree", 136 * MIB + sealed().0.size() - 1),
     ];
     for (what, at) in places {
         let mut byte = [0];

@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use stayput_health::{Verity, verity};
 
 use crate::exit::{Code, Fault};
 
@@ -68,6 +69,43 @@ pub struct Partition {
     /// The bytes themselves in hex, of the one sector that a box may change in a known way: the partition table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbatim: Option<String>,
+    /// How the box checks it while it runs, where it is a root file system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash_tree: Option<HashTree>,
+}
+
+/// The hash tree behind a root file system, in the words of dm-verity; no super block, so all of it is here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashTree {
+    /// dm-verity's format of the tree.
+    pub format: u32,
+    /// The hash.
+    pub hash: String,
+    /// Bytes in a block, of the data and of the tree.
+    pub block: u64,
+    /// In hex; the image's has none.
+    pub salt: String,
+    /// Bytes of the file system; the tree follows.
+    pub data_size: u64,
+    /// Bytes of the tree.
+    pub tree_size: u64,
+    /// The root hash in hex, as it is in the slot's boot script.
+    pub root: String,
+}
+
+impl HashTree {
+    /// Of what the box checks its root with.
+    pub fn of(verity: &Verity) -> Self {
+        Self {
+            format: 1,
+            hash: "sha256".to_owned(),
+            block: verity::BLOCK,
+            salt: String::new(),
+            data_size: verity.data_size(),
+            tree_size: verity.tree_size(),
+            root: verity.root_hex(),
+        }
+    }
 }
 
 /// A package whose files are in the image.

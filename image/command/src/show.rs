@@ -75,7 +75,13 @@ fn partitions(manifest: &Manifest) -> String {
             Some(blob) => (size(blob.size), &blob.sha256[..16]),
             None => ("empty".to_owned(), ""),
         };
-        format!("{number:>2} {:<12} {:>12} {room:>10} {used:>10}  {hash}\n", part.name, part.offset)
+        let line =
+            format!("{number:>2} {:<12} {:>12} {room:>10} {used:>10}  {hash}\n", part.name, part.offset);
+        let tree = part.hash_tree.as_ref().map(|tree| {
+            let sizes = format!("{} checked by {} of hashes", size(tree.data_size), size(tree.tree_size));
+            format!("   {:<12} {sizes}, root hash {}\n", "", tree.root)
+        });
+        line + &tree.unwrap_or_default()
     });
     format!("{:>2} {:<12} {:>12} {:>10} {:>10}  SHA-256\n", "#", "NAME", "OFFSET", "ROOM", "CONTENT")
         + &rows.collect::<String>()

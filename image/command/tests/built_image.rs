@@ -174,6 +174,28 @@ fn sha256(bytes: &[u8]) -> String {
 
 #[test]
 #[ignore = "stage image"]
+fn veritysetup_accepts_the_root_by_the_manifest_and_the_boot_script_names_the_same_hash() {
+    let image = Image::open();
+    let tree = &image.partition("root-a")["hash_tree"];
+    let (root, data) = (tree["root"].as_str().unwrap(), tree["data_size"].as_u64().unwrap());
+    assert_eq!(tree["tree_size"].as_u64().unwrap() + data, image.partition("root-a")["content"]["size"]);
+    let partition = image.extract("root-a");
+    let shape = ["--no-superblock", "--format=1", "--hash=sha256", "--salt=-"];
+    let blocks = ["--data-block-size=4096", "--hash-block-size=4096"];
+    let place = [format!("--data-blocks={}", data / 4096), format!("--hash-offset={data}")];
+    let mut arguments = vec!["verify", path(&partition), path(&partition), root];
+    arguments.extend(shape.into_iter().chain(blocks).chain(place.iter().map(String::as_str)));
+    let output = tool("veritysetup", &arguments);
+    assert!(output.status.success(), "{}", text(&output));
+
+    let script = tool("mtype", &["-i", path(&image.extract("boot-a")), "::slot.scr"]).stdout;
+    let script = String::from_utf8_lossy(&script);
+    let line = format!("setenv stayput_verity {}:{root}\n", data / 4096);
+    assert!(script.contains(&line), "{line} is not in {script}");
+}
+
+#[test]
+#[ignore = "stage image"]
 fn nothing_in_the_root_gives_privilege_and_no_shell_is_there() {
     let image = Image::open();
     for file in image.manifest["files"].as_array().unwrap() {

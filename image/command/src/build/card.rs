@@ -7,27 +7,37 @@ use std::path::Path;
 
 use anyhow::Context;
 use stayput_card::{egon, fat, image, mbr};
+use stayput_health::Verity;
 use stayput_rootfs::{Kind, Tree};
 
 use super::Job;
 use super::licences::Notices;
 use super::outputs;
 use super::slot::{Loaders, QEMU_UBOOT, Slot};
-use crate::manifest::{self, Blob, Content, Manifest, Package, Partition};
+use crate::manifest::{self, Blob, Content, HashTree, Manifest, Package, Partition};
 use crate::show::size;
+
+/// The root file system of the image.
+pub struct Root<'a> {
+    /// What is in it.
+    pub tree: &'a Tree,
+    /// Where it lies, with its hash tree.
+    pub file: &'a Path,
+    /// What it is checked with.
+    pub verity: Verity,
+}
 
 /// Writes image, manifest and QEMU's loader.
 pub fn write(
     job: &Job<'_>,
     inputs: &str,
-    root: &Tree,
-    squashed: &Path,
+    root: &Root<'_>,
     slot: &Slot,
     loaders: &Loaders,
     notices: &Notices,
 ) -> anyhow::Result<(Manifest, String)> {
     let partial = job.output.join(".sdcard.img.partial");
-    let parts = write_image(job, &partial, loaders.board.as_deref(), squashed, slot)?;
+    let parts = write_image(job, &partial, loaders.board.as_deref(), root.file, slot)?;
     let image = Blob::of_file(&partial)?;
     let manifest = Manifest {
         version: manifest::VERSION,
@@ -38,9 +48,9 @@ pub fn write(
         profile: job.profile().as_str().to_owned(),
         lock_sha256: job.supply.lock_sha256()?,
         image,
-        partitions: partitions(job, &parts, slot),
+        partitions: partitions(job, &parts, slot, &root.verity),
         packages: packages(job)?,
-        files: files(root),
+        files: files(root.tree),
     };
     // The image first: a manifest never describes an image that is not there.
     replace(&job.output.join(QEMU_UBOOT), &loaders.qemu)?;
@@ -84,7 +94,7 @@ fn write_image(
 }
 
 /// Every region of the card in the order of its bytes.
-fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot) -> Vec<Partition> {
+fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot, verity: &Verity) -> Vec<Partition> {
     let content = |name: &str| {
         parts
             .iter()
@@ -103,6 +113,7 @@ fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot) -> Vec<Partitio
             _ => BTreeMap::new(),
         },
         verbatim: None,
+        hash_tree: (partition.name == "root-a").then(|| HashTree::of(verity)),
     });
     let named = |name: &str| job.layout.partitions().iter().any(|partition| partition.name == name);
     let outside = parts.iter().filter(|part| !named(&part.name)).map(|part| Partition {
@@ -113,6 +124,7 @@ fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot) -> Vec<Partitio
         content: content(&part.name),
         files: BTreeMap::new(),
         verbatim: (part.name == "table").then(|| manifest::hex(&mbr::table(&job.layout)[0].bytes)),
+        hash_tree: None,
     });
     let mut all: Vec<_> = table.chain(outside).collect();
     all.sort_by_key(|partition| partition.offset);

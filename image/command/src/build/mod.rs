@@ -112,13 +112,14 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
     let kernel = steps.step("Kernel and its modules", |_| slot::kernel(&job, &others))?;
     let root = steps.step("Root file system", |_| root::assemble(&job, packages, &kernel))?;
     let squashed = job.output.join(".root.squashfs.partial");
-    let slot = steps.step("Compressing", |_| {
+    let (slot, verity) = steps.step("Compressing", |_| {
         // One thread each: the root is single-threaded, and the kernel is as long as nothing.
-        let (root, slot) =
-            rayon::join(|| root::squash(&job, &root, &squashed), || slot::files(&job, &kernel));
-        let (size_of_root, slot) = (root?, slot?);
-        let said = format!("root {}, slot {}", size(size_of_root), size(slot.size()));
-        Ok((slot, said))
+        let (sealed, files) =
+            rayon::join(|| root::squash(&job, &root, &squashed), || slot::compressed(&job, &kernel));
+        let verity = sealed?;
+        let slot = slot::files(&job, &kernel, files?, &verity)?;
+        let said = format!("root {}, slot {}", size(verity.size()), size(slot.size()));
+        Ok(((slot, verity), said))
     })?;
     // An input that changed while the build read it would put these bytes under a wrong name.
     anyhow::ensure!(
@@ -126,7 +127,9 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         "a file of the tree changed during the build: build again"
     );
     let manifest = steps.step("Card image", |_| {
-        card::write(&job, &inputs, &root, &squashed, &slot, &slot::loaders(&job, &others)?, &notices)
+        let loaders = slot::loaders(&job, &others)?;
+        let sealed = card::Root { tree: &root, file: &squashed, verity };
+        card::write(&job, &inputs, &sealed, &slot, &loaders, &notices)
     })?;
     let _ = std::fs::remove_file(&squashed);
     steps.write_times(&job.output.join("times.json"))?;

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::Context;
+use stayput_card::verity;
+use stayput_health::Verity;
 use stayput_packages::{deb, elf};
 use stayput_rootfs::{Generated, Kind, Node, Release, Rules, Tree, assemble as lay, squashfs};
 
@@ -89,12 +91,14 @@ fn boards(job: &Job<'_>) -> Vec<Generated> {
     job.boards.iter().map(file).collect()
 }
 
-/// Writes the tree as squashfs and returns its size.
-pub fn squash(job: &Job<'_>, tree: &Tree, path: &Path) -> anyhow::Result<u64> {
+/// Writes the tree as squashfs with its hash tree behind it, as a root partition holds both.
+pub fn squash(job: &Job<'_>, tree: &Tree, path: &Path) -> anyhow::Result<Verity> {
     let failed = || format!("could not write {}", path.display());
-    let mut file = File::create(path).with_context(failed)?;
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(true).open(path).with_context(failed)?;
     let epoch = job.supply.epoch()?;
     let settings =
         if job.dev { squashfs::Settings::quick(epoch) } else { squashfs::Settings::release(epoch) };
-    squashfs::write(tree, &mut file, &settings).with_context(failed)
+    squashfs::write(tree, &mut file, &settings).with_context(failed)?;
+    verity::seal(&mut file).with_context(failed)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use stayput_card::{addresses, cpio, kernel as arm64, script};
+use stayput_health::Verity;
 use stayput_kmod::{BoardModules, Catalogue, ModuleTable, Selection};
 use stayput_packages::deb::EntryKind;
 
@@ -121,8 +122,22 @@ fn device_trees(
     Ok(trees)
 }
 
-/// Makes every file of the slot and proves that what they load does not overlap in memory.
-pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
+/// Kernel and initramfs as they lie in the slot: what takes time, and does not depend on the root file system.
+pub fn compressed(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
+    let mut files = BTreeMap::new();
+    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image));
+    files.insert("initrd.zst".to_owned(), initramfs(job, kernel)?);
+    Ok(files)
+}
+
+/// Adds what else is in the slot, its script with the hash of `root` among it, and proves that what they load does not
+/// overlap in memory.
+pub fn files(
+    job: &Job<'_>,
+    kernel: &Kernel,
+    mut files: BTreeMap<String, Vec<u8>>,
+    root: &Verity,
+) -> anyhow::Result<Slot> {
     let header = arm64::Header::read(&kernel.image)?;
     let loader = String::from_utf8(read(&job.tree.path("board/loader.cmd"))?)
         .context("board/loader.cmd is not UTF-8")?;
@@ -138,12 +153,9 @@ pub fn files(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<Slot> {
         .zip(&names)
         .map(|(folder, file)| script::BoardScript { board: &folder.board, file, text: &folder.slot_script })
         .collect();
-    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout)?;
+    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout, root)?;
 
-    let mut files = BTreeMap::new();
     files.insert("slot.scr".to_owned(), script::image("stayput slot", &slot_script)?);
-    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image));
-    files.insert("initrd.zst".to_owned(), initramfs(job, kernel)?);
     let size =
         |files: &BTreeMap<String, Vec<u8>>, name: &str| files.get(name).map_or(0, |file| file.len() as u64);
     for folder in &job.boards {

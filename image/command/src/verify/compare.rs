@@ -255,7 +255,12 @@ fn explain(part: &Partition, scan: &Scan, image: &mut ImageFile) -> String {
 /// The files of a part of the reference; none where it holds no file system.
 fn places_of(part: &Partition, image: &mut ImageFile) -> anyhow::Result<Option<Vec<places::Place>>> {
     if part.name.starts_with("root-") {
-        return places::in_squashfs(&image.file, part.offset).map(Some);
+        let mut places = places::in_squashfs(&image.file, part.offset)?;
+        if let Some(tree) = &part.hash_tree {
+            let bytes = tree.data_size..tree.data_size.saturating_add(tree.tree_size);
+            places.push(places::Place { bytes, name: "the hash tree".to_owned() });
+        }
+        return Ok(Some(places));
     }
     if part.files.is_empty() {
         return Ok(None);

@@ -35,6 +35,7 @@ fn card() -> Card {
         content: (content > 0).then(|| blob(offset, content)),
         files: Default::default(),
         verbatim: (name == "table").then(|| hex(&image[..512])),
+        hash_tree: None,
     };
     let partitions = vec![
         part("table", 0, 512, 512),
