@@ -36,6 +36,8 @@ if test -n "${stayput_initrd}"; then
   fdt set /hat-keys/k3 linux,code <@KEY_K3_CODE@>
   fdt set /hat-keys/k3 gpios <${stayput_pio} @KEY_K3@>
 
+  # The full 16 s for unpacking the kernel and for the way to the initramfs's first module, which is its driver.
+  run stayput_watchdog
   echo "stayput: starting slot ${stayput_slot}"
   booti @KERNEL@ @INITRD@:${stayput_initrd} @FDT@
 fi

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use stayput_health::{Verity, verity};
+use stayput_slots::{Slot, words};
 
 /// Why the boot arguments cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,31 +38,6 @@ pub enum Error {
         /// The partition.
         number: u16,
     },
-}
-
-/// Which of the two systems on the card this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
-    /// The first.
-    A,
-    /// The second.
-    B,
-}
-
-impl Slot {
-    /// The slot in the words of the boot arguments.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::A => "a",
-            Self::B => "b",
-        }
-    }
-}
-
-impl fmt::Display for Slot {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.as_str())
-    }
 }
 
 /// The id that the image's master boot record carries.
@@ -111,14 +87,11 @@ impl Arguments {
                 _ => Err(Error::Wrong { key, value: text.to_owned(), expected }),
             }
         };
-        let slot = match value("stayput.slot", "a or b")? {
-            "a" => Slot::A,
-            "b" => Slot::B,
-            other => {
-                let value = other.to_owned();
-                return Err(Error::Wrong { key: "stayput.slot", value, expected: "a or b" });
-            }
-        };
+        let slot = value("stayput.slot", "a or b")?;
+        let slot = slot.parse().map_err(|()| {
+            let value = slot.to_owned();
+            Error::Wrong { key: "stayput.slot", value, expected: "a or b" }
+        })?;
         let arguments = Self {
             slot,
             disk: disk(value("stayput.disk", EIGHT)?)?,
@@ -171,28 +144,6 @@ fn place(text: &str) -> Result<u64, Error> {
         Ok(at @ ..0x200_0000_0000) if at % 512 == 0 && !text.starts_with('+') => Ok(at),
         _ => Err(Error::Wrong { key: "stayput.marks_at", value: text.to_owned(), expected: PLACE }),
     }
-}
-
-/// The words of a kernel command line: blanks part them outside double quotes, and `--` ends those for the kernel.
-fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut quoted = false;
-    for character in line.chars() {
-        match character {
-            '"' => quoted = !quoted,
-            c if c.is_ascii_whitespace() && !quoted => {
-                words.push(std::mem::take(&mut word));
-            }
-            c => word.push(c),
-        }
-    }
-    words.push(word);
-    words.retain(|word| !word.is_empty());
-    if let Some(end) = words.iter().position(|word| word == "--") {
-        words.truncate(end);
-    }
-    words
 }
 
 #[cfg(test)]

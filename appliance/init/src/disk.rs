@@ -222,7 +222,7 @@ fn first_sector(device: &Path) -> Option<[u8; mbr::LENGTH]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cmdline::Slot;
+    use stayput_slots::Slot;
 
     const ID: u32 = 0x5354_4159;
 

@@ -3,23 +3,25 @@
 use std::os::unix::fs::DirBuilderExt;
 
 use stayput_health::{Code, DIRECTORY, Moment, Part, State, Writer};
+use stayput_slots::Slot;
 
 use crate::check::Check;
-use crate::cmdline::Slot;
 use crate::log::Log;
 use crate::machine_id::Origin;
 use crate::modules::Loaded;
+use crate::notes::Reason;
 use crate::persist::Placed;
 use crate::state::Outcome;
 
 /// Codes that this program reports, the worst first: the health file has room for one.
-const WORST_FIRST: [Code; 8] = [
+const WORST_FIRST: [Code; 9] = [
     Code::StateVolatile,
     Code::MachineIdVolatile,
     Code::MachineIdReplaced,
     Code::PersistFailed,
     Code::StateUnchecked,
     Code::StateRepaired,
+    Code::OtherSlot,
     Code::SameDiskTwice,
     Code::BootModules,
 ];
@@ -36,6 +38,14 @@ impl Findings {
     /// The slot that was started.
     pub fn slot(&mut self, slot: Slot) {
         self.facts.push(("slot", slot.as_str()));
+    }
+
+    /// Why this slot was started, where it is not the one that comes first.
+    pub fn not_the_first_slot(&mut self, reason: Option<Reason>) {
+        if let Some(Reason { why, stage }) = reason {
+            self.facts.extend([("why", why), ("other-stage", stage)]);
+            self.codes.push(Code::OtherSlot);
+        }
     }
 
     /// The kernel modules.
@@ -172,6 +182,7 @@ mod tests {
         let mut findings = Findings::default();
         findings.modules(Loaded { failed: 1, ..Loaded::default() });
         findings.same_disks(1);
+        findings.not_the_first_slot(Some(Reason { why: "tries", stage: "root" }));
         findings.state(&REPAIRED);
         findings.state(&unchecked());
         findings.state(&volatile());

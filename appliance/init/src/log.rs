@@ -5,6 +5,7 @@ use std::io::Write;
 
 use stayput_health::Code;
 
+use crate::notes::Notes;
 use crate::stage::Stage;
 
 /// The kernel takes about 1000 bytes a record; longer lines are cut.
@@ -14,12 +15,13 @@ const LONGEST: usize = 900;
 pub struct Log {
     kernel: Option<File>,
     stage: Stage,
+    notes: Option<Notes>,
 }
 
 impl Log {
     /// A log before `/dev` is there: to the console that the kernel opened for this process.
     pub fn open() -> Self {
-        Self { kernel: None, stage: Stage::Devices }
+        Self { kernel: None, stage: Stage::Devices, notes: None }
     }
 
     /// Goes over to the kernel's ring buffer. The file stays open: after the switch of root its path is elsewhere.
@@ -29,9 +31,18 @@ impl Log {
         self.kernel = OpenOptions::new().write(true).open("/dev/kmsg").ok();
     }
 
+    /// Keeps a note on the card, too, of each stage from here on.
+    pub fn note_with(&mut self, notes: Notes) {
+        self.notes = Some(notes);
+    }
+
     /// Begins a stage; it precedes every line from here on.
     pub fn enter(&mut self, stage: Stage) {
         self.stage = stage;
+        if let Some(Err(why)) = self.notes.as_mut().map(|notes| notes.reached(stage)) {
+            self.notes = None;
+            self.warn(&format!("no more notes are taken of how far this slot comes: {why}"));
+        }
     }
 
     /// A line for those who look.

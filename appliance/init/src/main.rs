@@ -21,6 +21,7 @@ mod machine_id;
 mod mark;
 mod mbr;
 mod modules;
+mod notes;
 mod persist;
 mod program;
 mod random;
@@ -81,6 +82,7 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     let disk = disk::find(&disk::System::of_the_box(), &arguments, log)?;
     findings.same_disks(disk.others);
     log.info(&disk.to_string());
+    findings.not_the_first_slot(notes::begin(&devices::command_line()?, disk.marks.as_deref(), log));
 
     log.enter(Stage::Root);
     let checked = verity::open(&disk.root, &arguments.verity)?;

@@ -25,9 +25,23 @@ pub enum Stage {
     HandOver,
 }
 
-impl fmt::Display for Stage {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
+impl Stage {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Devices,
+        Self::Arguments,
+        Self::Modules,
+        Self::Disk,
+        Self::Root,
+        Self::State,
+        Self::Persist,
+        Self::MachineId,
+        Self::HandOver,
+    ];
+
+    /// The stage's name in logs and notes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Devices => "devices",
             Self::Arguments => "arguments",
             Self::Modules => "modules",
@@ -37,6 +51,12 @@ impl fmt::Display for Stage {
             Self::Persist => "persist",
             Self::MachineId => "machine-id",
             Self::HandOver => "hand-over",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
     }
 }

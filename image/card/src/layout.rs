@@ -71,6 +71,8 @@ pub struct BootState {
     pub number: u32,
     /// The two copies of U-Boot's environment, a sector each.
     pub copies: [u64; 2],
+    /// How far slot A and slot B came at their last try, a sector each.
+    pub notes: [u64; 2],
     /// Where the marks of a new card begin; which sector is whose is [`stayput_health::marks`]'s.
     pub marks: u64,
 }
@@ -221,6 +223,7 @@ struct RawExtended {
 struct RawBootState {
     partition: String,
     copies_mib: [u32; 2],
+    notes_mib: [u32; 2],
     marks_mib: u32,
 }
 
@@ -346,16 +349,19 @@ impl Raw {
                 format!("boot_state names partition '{}', which is not in the table", raw.partition);
             return fault(at, problem, "name one that is");
         };
-        let places = [raw.copies_mib[0], raw.copies_mib[1], raw.marks_mib].map(|mib| u64::from(mib) * MIB);
+        let bytes = |mib: u32| u64::from(mib) * MIB;
+        let (copies, notes, marks) =
+            (raw.copies_mib.map(bytes), raw.notes_mib.map(bytes), bytes(raw.marks_mib));
+        let places = [copies[0], copies[1], notes[0], notes[1], marks];
         if let Some(place) = places.iter().find(|place| **place + MIB > partition.size) {
             let problem =
                 format!("boot_state uses {} MiB, beyond the end of '{}'", place / MIB, partition.name);
             return fault(at, problem, "stay inside the partition");
         }
-        if places[0] == places[1] || places[0] == places[2] || places[1] == places[2] {
+        if places.iter().enumerate().any(|(at, place)| places[..at].contains(place)) {
             return fault(at, "two of boot_state's places are the same".into(), "give each a MiB of its own");
         }
-        Ok(BootState { number: partition.number, copies: [places[0], places[1]], marks: places[2] })
+        Ok(BootState { number: partition.number, copies, notes, marks })
     }
 }
 

@@ -6,9 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use stayput_health::{Board, RESTART_AFTER, Verity, verity};
+use stayput_slots::{BootState, TRIES, WATCHDOG_OPENED_WITHIN};
 
 use crate::addresses::Uboot;
-use crate::{Error, Layout, Result};
+use crate::{Error, Layout, Result, SECTOR};
 
 /// Values by the names that a script calls them.
 pub type Values = BTreeMap<String, String>;
@@ -24,9 +25,16 @@ pub struct BoardScript<'a> {
     pub text: &'a str,
 }
 
-/// The text of `boot.scr`, from `board/loader.cmd`.
-pub fn loader(file: &str, text: &str, layout: &Layout) -> Result<String> {
+/// The text of `boot.scr`: `board/loader.cmd` with what a board has to do first, under a test for that board's U-Boot.
+pub fn loader(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layout) -> Result<String> {
     let mut values = Values::new();
+    values.insert("BOARDS".into(), under_tests(boards, |_| Ok(Values::new()))?);
+    values.insert("STATE".into(), BootState::NAMES.join(" "));
+    values.insert("TRIES".into(), format!("{TRIES:x}"));
+    let state = layout.partition("boot-state")?.start;
+    for (name, copy) in [("COPY_0", 0), ("COPY_1", 1)] {
+        values.insert(name.into(), format!("{:x}", (state + layout.boot_state().copies[copy]) / SECTOR));
+    }
     for (name, partition) in [("BOOT_A", "boot-a"), ("BOOT_B", "boot-b")] {
         // U-Boot reads partition numbers as hexadecimal.
         values.insert(name.into(), format!("{:x}", layout.partition(partition)?.number));
@@ -43,6 +51,17 @@ pub fn slot(
     layout: &Layout,
     root: &Verity,
 ) -> Result<String> {
+    let mut values = Values::new();
+    for (name, partition) in [("ROOT_A", "root-a"), ("ROOT_B", "root-b")] {
+        values.insert(name.into(), layout.partition(partition)?.number.to_string());
+    }
+    values.insert("BOARDS".into(), under_tests(boards, |board| board_values(board, layout))?);
+    values.insert("VERITY".into(), root.to_string());
+    fill(file, text, &values)
+}
+
+/// The boards' parts, each under a test for the name that the board's U-Boot gives itself.
+fn under_tests(boards: &[BoardScript<'_>], values: impl Fn(&Board) -> Result<Values>) -> Result<String> {
     let mut parts = String::new();
     let mut uboots = BTreeSet::new();
     for part in boards {
@@ -55,16 +74,10 @@ pub fn slot(
                 remedy: "build an image of its own for one of them".into(),
             });
         }
-        let body = fill(part.file, part.text, &board_values(part.board, layout)?)?;
+        let body = fill(part.file, part.text, &values(part.board)?)?;
         parts.push_str(&format!("if test \"${{board}}\" = \"{name}\"; then\n{body}fi\n"));
     }
-    let mut values = Values::new();
-    for (name, partition) in [("ROOT_A", "root-a"), ("ROOT_B", "root-b")] {
-        values.insert(name.into(), layout.partition(partition)?.number.to_string());
-    }
-    values.insert("BOARDS".into(), parts.trim_end().to_owned());
-    values.insert("VERITY".into(), root.to_string());
-    fill(file, text, &values)
+    Ok(parts.trim_end().to_owned())
 }
 
 /// The root file system that a `slot.scr` fits: the one value of its `stayput_verity`, none where there is no such line
@@ -78,9 +91,13 @@ pub fn root_of_slot(script: &[u8]) -> Option<Verity> {
 
 /// The kernel's command line, with U-Boot's variables for what the slot decides.
 pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
+    let number = |name| Ok::<_, Error>(u64::from(layout.partition(name)?.number));
+    let slots = [number("boot-a")?, number("root-a")?, number("boot-b")?, number("root-b")?];
     Ok(format!(
         "console={} audit=0 panic={} stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
-         {}=${{stayput_verity}} stayput.state={} stayput.marks={} stayput.marks_at={}",
+         {}=${{stayput_verity}} stayput.state={} stayput.marks={} stayput.marks_at={} stayput.why=${{stayput_why}} \
+         stayput.generation=${{stayput_generation}} stayput.slots={} stayput.copies_at={} stayput.notes_at={} \
+         watchdog.open_timeout={}",
         board.console,
         RESTART_AFTER.as_secs(),
         layout.disk_id_hex(),
@@ -88,7 +105,16 @@ pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
         layout.partition("state")?.number,
         layout.boot_state().number,
         layout.boot_state().marks,
+        list(slots),
+        list(layout.boot_state().copies),
+        list(layout.boot_state().notes),
+        WATCHDOG_OPENED_WITHIN.as_secs(),
     ))
+}
+
+/// Numbers with commas between.
+fn list<const COUNT: usize>(numbers: [u64; COUNT]) -> String {
+    numbers.map(|number| number.to_string()).join(",")
 }
 
 /// Everything that a board's part may, and must, mention.

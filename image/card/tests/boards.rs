@@ -62,7 +62,9 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
         "setenv stayput_root 7",
         "console=ttyS0,115200 audit=0 panic=10 stayput.slot=${stayput_slot} stayput.disk=53544159 \
          stayput.root=${stayput_root} stayput.verity=${stayput_verity} stayput.state=10 stayput.marks=5 \
-         stayput.marks_at=8388608",
+         stayput.marks_at=8388608 stayput.why=${stayput_why} stayput.generation=${stayput_generation} \
+         stayput.slots=6,7,8,9 stayput.copies_at=0,4194304 stayput.notes_at=2097152,6291456 \
+         watchdog.open_timeout=600",
         "console=ttyAMA0 audit=0",
         "booti 0x40200000 0x4ff00000:${stayput_initrd} 0x4fa00000",
         // PG11, PA6, PA1; PA0, PA2, PA3 pulled down.
@@ -77,6 +79,12 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
     let (ifs, fis) =
         (text.matches("if test").count(), text.lines().filter(|line| line.trim() == "fi").count());
     assert_eq!(ifs, fis, "{text}");
+}
+
+fn loader() -> String {
+    let (neo2, text) = (board("nanopi-neo2"), read("board/nanopi-neo2/loader.cmd"));
+    let part = script::BoardScript { board: &neo2, file: "board/nanopi-neo2/loader.cmd", text: &text };
+    script::loader("board/loader.cmd", &read("board/loader.cmd"), &[part], &layout()).unwrap()
 }
 
 #[test]
@@ -97,9 +105,32 @@ fn the_slots_script_names_one_root_hash_and_a_second_line_would_not_count() {
 
 #[test]
 fn boot_scr_knows_the_boot_partitions_and_never_falls_through_to_the_network() {
-    let text = script::loader("board/loader.cmd", &read("board/loader.cmd"), &layout()).unwrap();
+    let text = loader();
     assert!(text.contains("stayput_boot 6") && text.contains("stayput_boot 8"), "{text}");
     assert_eq!(text.lines().last(), Some("reset"));
+}
+
+#[test]
+fn boot_scr_reads_and_writes_the_variables_of_the_box_at_the_tables_sectors() {
+    let text = loader();
+    // 76 MiB and 80 MiB in sectors.
+    assert!(text.contains("for copy in 26000 28000; do"), "{text}");
+    let names = stayput_slots::BootState::NAMES.join(" ");
+    assert!(text.contains(&format!("env import -c ${{scriptaddr}} 200 {names}\n")), "{text}");
+    assert!(text.contains(&format!("env export -c -s 200 ${{scriptaddr}} {names} && ")), "{text}");
+    // CONFIG_SYS_MAXARGS of the smallest U-Boot: more words than this and it refuses the command.
+    assert!("env export -c -s 200 addr".split(' ').count() + stayput_slots::BootState::NAMES.len() <= 16);
+}
+
+#[test]
+fn boot_scr_starts_the_watchdog_of_the_board_that_has_one_before_anything_else() {
+    let text = loader();
+    let start = text.find("if test \"${board}\" = \"sunxi\"; then\nsetenv stayput_watchdog \"mw.l").unwrap();
+    let (armed, reads) = (text.find("\nrun stayput_arm").unwrap(), text.find(" read ").unwrap());
+    assert!(start < armed && armed < reads, "{text}");
+    let slot = slot(&["nanopi-neo2", "qemu-virt"]).unwrap();
+    let (armed, boots) = (slot.find("run stayput_watchdog").unwrap(), slot.find("booti 0x40200000").unwrap());
+    assert!(armed < boots && !slot[armed..boots].contains("load "), "{slot}");
 }
 
 #[test]

@@ -41,7 +41,11 @@ fn the_table_of_the_tree_is_what_init_and_scripts_are_told() {
     assert_eq!(numbers, expected);
     assert_eq!(layout.disk_id_hex(), "53544159");
     assert_eq!(layout.extended().start, 72 * MIB);
-    assert_eq!(layout.boot_state().number, 5);
+    let state = layout.boot_state();
+    assert_eq!((state.number, state.copies, state.notes), (5, [0, 4 * MIB], [2 * MIB, 6 * MIB]));
+    // Cards erase 4 MiB at a time: nothing that is written at each start may lie beside the marks.
+    let often = state.copies.iter().chain(&state.notes);
+    assert!(often.clone().all(|place| place / (4 * MIB) != state.marks / (4 * MIB)), "{state:?}");
     // A card sold as 2 GB has 2,000,000,000 bytes at best, often a tenth less.
     assert!(layout.end() <= 1_810_000_000, "{}", layout.end());
     // Both slots hold the same things: an update writes the same bytes to either.

@@ -14,6 +14,8 @@ pub struct BoardFolder {
     pub text: Vec<u8>,
     /// `slot.cmd`, its part of the slot's boot script.
     pub slot_script: String,
+    /// `loader.cmd`, its part of the loader partition's; most boards need none.
+    pub loader_script: Option<String>,
     /// Its folder within the tree: `board/<name>`.
     pub folder: String,
 }
@@ -46,7 +48,13 @@ fn load(tree: &SourceTree, name: &str) -> anyhow::Result<BoardFolder> {
     let script = tree.path(&folder).join("slot.cmd");
     let slot_script =
         std::fs::read_to_string(&script).with_context(|| format!("could not read {}", script.display()))?;
-    Ok(BoardFolder { board, text, slot_script, folder })
+    let script = tree.path(&folder).join("loader.cmd");
+    let loader_script = match std::fs::read_to_string(&script) {
+        Ok(text) => Some(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error).with_context(|| format!("could not read {}", script.display())),
+    };
+    Ok(BoardFolder { board, text, slot_script, loader_script, folder })
 }
 
 /// The names of all boards of the tree.

@@ -141,8 +141,19 @@ pub fn files(
     let header = arm64::Header::read(&kernel.image)?;
     let loader = String::from_utf8(read(&job.tree.path("board/loader.cmd"))?)
         .context("board/loader.cmd is not UTF-8")?;
+    let names: Vec<String> =
+        job.boards.iter().map(|folder| format!("{}/loader.cmd", folder.folder)).collect();
+    let parts: Vec<_> = job
+        .boards
+        .iter()
+        .zip(&names)
+        .filter_map(|(folder, file)| {
+            let text = folder.loader_script.as_deref()?;
+            Some(script::BoardScript { board: &folder.board, file, text })
+        })
+        .collect();
     let boot_script =
-        script::image("stayput boot", &script::loader("board/loader.cmd", &loader, &job.layout)?)?;
+        script::image("stayput boot", &script::loader("board/loader.cmd", &loader, &parts, &job.layout)?)?;
 
     let common =
         String::from_utf8(read(&job.tree.path("board/slot.cmd"))?).context("board/slot.cmd is not UTF-8")?;
