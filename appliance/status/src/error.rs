@@ -3,7 +3,7 @@
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What can be wrong with a rhythm that a person describes, or with a fact for `STATUS.txt`.
+/// What can be wrong with a rhythm that a person describes, a fact for `STATUS.txt`, or a report.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A description of a light that names no rhythm of the table.
@@ -19,5 +19,17 @@ pub enum Error {
         fact: &'static str,
         /// What its values look like.
         expected: &'static str,
+    },
+    /// A report that its file on the card cannot hold.
+    #[error(
+        "the report for {file} has {has} bytes, and the file on the card was made with {size}; shorten the report"
+    )]
+    ReportTooLong {
+        /// The file's name.
+        file: &'static str,
+        /// The report's length.
+        has: usize,
+        /// The file's.
+        size: usize,
     },
 }

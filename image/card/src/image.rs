@@ -131,7 +131,7 @@ impl Output<'_> {
                 self.file.write_all(chunk).map_err(failed)?;
             }
         }
-        let sha256 = hex(&Sha256::digest(bytes));
+        let sha256 = hex::encode(Sha256::digest(bytes));
         Ok(Part { name: name.to_owned(), offset, size: bytes.len() as u64, sha256 })
     }
 
@@ -158,7 +158,12 @@ impl Output<'_> {
             let problem = format!("the root file system for '{}' is empty", partition.name);
             return Err(Error::Mismatch { problem });
         }
-        Ok(Part { name: partition.name.clone(), offset: partition.start, size, sha256: hex(&sum.finalize()) })
+        Ok(Part {
+            name: partition.name.clone(),
+            offset: partition.start,
+            size,
+            sha256: hex::encode(sum.finalize()),
+        })
     }
 
     fn finish(&mut self, end: u64) -> Result<()> {
@@ -180,10 +185,6 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
         }
     }
     Ok(length)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Checks a built image against its table, from the bytes alone: the tables, the loader's checksum and its distance to

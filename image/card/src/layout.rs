@@ -392,7 +392,11 @@ impl RawPartition {
                 "partition '{}' has type {:#04x}, which has a meaning of its own",
                 self.name, self.r#type
             );
-            return fault(at, problem, "0x0c is FAT, 0x83 Linux, 0xda data that a PC leaves alone");
+            return fault(
+                at,
+                problem,
+                "0x0c is FAT; 0x1e FAT, 0xc2 Linux and 0xda raw data that a PC leaves alone",
+            );
         }
         if let Some(fat) = &self.fat {
             let problem = if fat.bits != 16 && fat.bits != 32 {

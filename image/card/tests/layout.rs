@@ -116,7 +116,7 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ("extended_without_tables", "tables_mib = 4", "tables_mib = 0", &["tables_mib is 0"]),
     (
         "partition_of_extended_type",
-        "type = 0x83\nstart_mib = 136",
+        "type = 0xc2\nstart_mib = 136",
         "type = 0x05\nstart_mib = 136",
         &["'root-a' has type 0x05"],
     ),

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use stayput_packages::Progress;
 
 use crate::exit::{Code, Fault};
-use crate::manifest::{Blob, hex};
+use crate::manifest::Blob;
 
 /// How a zstd frame begins.
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -57,7 +57,7 @@ impl ImageFile {
             progress.advance(length as u64);
             at += length as u64;
         }
-        Ok(Blob { size: self.size, sha256: hex(&sum.finalize()) })
+        Ok(Blob { size: self.size, sha256: hex::encode(sum.finalize()) })
     }
 }
 

@@ -155,7 +155,7 @@ pub enum Content {
 impl Blob {
     /// Of bytes in memory.
     pub fn of(bytes: &[u8]) -> Self {
-        Self { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+        Self { size: bytes.len() as u64, sha256: hex::encode(Sha256::digest(bytes)) }
     }
 
     /// Of a file, read piece by piece.
@@ -166,17 +166,12 @@ impl Blob {
         loop {
             let length = file.read(&mut buffer).with_context(failed)?;
             if length == 0 {
-                return Ok(Self { size, sha256: hex(&sum.finalize()) });
+                return Ok(Self { size, sha256: hex::encode(sum.finalize()) });
             }
             sum.update(&buffer[..length]);
             size += length as u64;
         }
     }
-}
-
-/// Bytes as lower-case hexadecimal.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 impl Manifest {

@@ -22,6 +22,7 @@ pub struct Opened {
 
 /// Where packages come from while a command runs.
 pub struct Supply {
+    manifest: Manifest,
     lock: Lock,
     cache: Cache,
     source: Source,
@@ -36,7 +37,7 @@ impl Supply {
         let lock = Lock::load(&lock_path)?;
         lock.check_current(&manifest)?;
         let source = if offline { Source::Offline } else { Source::Mirror(self::mirror(mirror)?) };
-        Ok(Self { lock, cache: Cache::open(&cache_dir()?)?, source, lock_path })
+        Ok(Self { manifest, lock, cache: Cache::open(&cache_dir()?)?, source, lock_path })
     }
 
     /// SHA-256 of the lock file.
@@ -69,6 +70,22 @@ impl Supply {
     /// The files of these features in the cache, downloaded where they are missing.
     pub fn fetch(&self, packages: &[&Locked], progress: &dyn Progress) -> anyhow::Result<Vec<PathBuf>> {
         Ok(self.cache.fetch(packages, &self.source, progress)?)
+    }
+
+    /// The one file that a feature is wanted for, as image/packages.toml names it, out of its opened packages.
+    pub fn taken<'a>(&self, feature: &str, packages: &'a [Opened]) -> anyhow::Result<&'a [u8]> {
+        let named = self.manifest.features.get(feature).and_then(|feature| feature.file.as_deref());
+        let path = named.with_context(|| {
+            format!("image/packages.toml names no file of the feature '{feature}': add file = \"...\" to it")
+        })?;
+        let of_feature = packages.iter().filter(|opened| opened.features.contains(feature));
+        let mut entries = of_feature.flat_map(|opened| &opened.entries);
+        match entries.find(|entry| entry.path == path).map(|entry| &entry.kind) {
+            Some(deb::EntryKind::File(bytes)) => Ok(bytes),
+            _ => anyhow::bail!(
+                "no package of the feature '{feature}' holds the file /{path}: correct image/packages.toml"
+            ),
+        }
     }
 
     /// Opens the packages of these features on all cores; the order is the lock's.

@@ -116,6 +116,43 @@ fn another_fat_reader_sees_what_the_slot_boots_from() {
 
 #[test]
 #[ignore = "stage image"]
+fn the_drive_that_a_pc_shows_holds_words_for_the_person_and_the_reports_at_their_size() {
+    let image = Image::open();
+    let drive = image.extract("stayput");
+    let told = image.partition("stayput")["files"].as_object().unwrap();
+    for name in ["README.txt", "STATUS.json", "STATUS.txt", "stayput.toml.example"] {
+        let read = tool("mtype", &["-i", path(&drive), &format!("::{name}")]);
+        assert!(read.status.success(), "{name}: {}", text(&read));
+        assert_eq!(sha256(&read.stdout), told[name]["sha256"].as_str().unwrap(), "{name}");
+        let seen = String::from_utf8(read.stdout).unwrap();
+        assert!(seen.contains("\r\n") && !seen.replace("\r\n", "").contains('\n'), "{name}: line ends");
+    }
+    let sizes = ["STATUS.txt", "STATUS.json"].map(|name| told[name]["size"].as_u64().unwrap());
+    assert_eq!(sizes, [8192, 8192]);
+    assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
+#[ignore = "stage image"]
+fn one_partition_alone_is_of_a_type_that_a_pc_shows() {
+    let image = Image::open();
+    let card = image.on_a_card();
+    let output = tool("sfdisk", &["--json", path(&card)]);
+    let table: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let partitions = table["partitiontable"]["partitions"].as_array().unwrap();
+    // Extended; hidden FAT and Linux, which udisks' own rules name; raw data with no file system to be found in it.
+    let hidden = ["f", "1e", "c2", "da"];
+    let seen: Vec<_> =
+        partitions.iter().filter(|row| !hidden.contains(&row["type"].as_str().unwrap())).collect();
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!(
+        seen[0]["start"].as_u64().unwrap() * 512,
+        image.partition("stayput")["offset"].as_u64().unwrap()
+    );
+}
+
+#[test]
+#[ignore = "stage image"]
 fn dumpimage_accepts_both_boot_scripts() {
     let image = Image::open();
     for (partition, script) in [("loader", "boot.scr"), ("boot-a", "slot.scr")] {

@@ -94,19 +94,9 @@ fn read_from(file: impl Read, limits: Limits) -> Result<Vec<Entry>, String> {
             first = false;
             continue;
         }
-        let Some(compression) = name.strip_prefix("data.tar") else { continue };
+        let Some(packing) = name.strip_prefix("data.tar") else { continue };
         let mut member = Counted { inner: member, count: 0 };
-        let entries = match compression {
-            ".xz" => read_tar(liblzma::read::XzDecoder::new_multi_decoder(&mut member), limits),
-            ".zst" => {
-                let decoder =
-                    zstd::stream::read::Decoder::new(&mut member).map_err(|error| error.to_string())?;
-                read_tar(decoder, limits)
-            }
-            ".gz" => read_tar(flate2::read::MultiGzDecoder::new(&mut member), limits),
-            "" => read_tar(&mut member, limits),
-            other => Err(format!("its data is packed as '{other}'; expected .xz, .zst or .gz")),
-        };
+        let entries = unpacked(packing, &mut member).and_then(|tar| read_tar(tar, limits));
         let entries = entries.map_err(|reason| match member.count < size && member.at_end() {
             true => format!("cut short: {name} has {} of {size} bytes ({reason})", member.count),
             false => format!("{name}: {reason}"),
@@ -118,6 +108,45 @@ fn read_from(file: impl Read, limits: Limits) -> Result<Vec<Entry>, String> {
         return Ok(entries);
     }
     Err(if first { "it is empty".into() } else { "it has no data.tar member; cut short?".into() })
+}
+
+/// The text of the package's own control file.
+pub fn control(path: &Path) -> Result<String> {
+    let file = File::open(path).map_err(Error::io("read", path))?;
+    control_from(BufReader::new(file)).map_err(|reason| Error::Package { path: path.to_path_buf(), reason })
+}
+
+fn control_from(file: impl Read) -> Result<String, String> {
+    let mut archive = ar::Archive::new(file);
+    while let Some(member) = archive.next_entry() {
+        let member = member.map_err(|error| container_reason(&error))?;
+        let name = String::from_utf8_lossy(member.header().identifier()).trim_end_matches('/').to_string();
+        let Some(packing) = name.strip_prefix("control.tar") else { continue };
+        let mut tar = tar::Archive::new(Limited { inner: unpacked(packing, member)?, left: MOST_CONTROL });
+        for entry in tar.entries().map_err(|error| error.to_string())? {
+            let mut entry = entry.map_err(|error| format!("{name}: {error}"))?;
+            if clean_path(&entry.path_bytes())? == "control" {
+                let mut text = String::new();
+                entry.read_to_string(&mut text).map_err(|error| format!("its control file: {error}"))?;
+                return Ok(text);
+            }
+        }
+    }
+    Err("it has no control file; cut short, or not a Debian package?".into())
+}
+
+/// Scripts and lists are in it too, and none of that comes near to so much.
+const MOST_CONTROL: u64 = 64 << 20;
+
+/// What is packed as the ending of a member's name says.
+fn unpacked<'a>(packing: &str, member: impl Read + 'a) -> Result<Box<dyn Read + 'a>, String> {
+    Ok(match packing {
+        ".xz" => Box::new(liblzma::read::XzDecoder::new_multi_decoder(member)),
+        ".zst" => Box::new(zstd::stream::read::Decoder::new(member).map_err(|error| error.to_string())?),
+        ".gz" => Box::new(flate2::read::MultiGzDecoder::new(member)),
+        "" => Box::new(member),
+        other => return Err(format!("its data is packed as '{other}'; expected .xz, .zst or .gz")),
+    })
 }
 
 fn check_format(name: &str, member: &mut impl Read) -> Result<(), String> {
@@ -355,5 +384,44 @@ mod tests {
         assert_eq!(outcome(1 << 20, 2).unwrap().len(), 2);
         assert!(outcome(2000, 2).unwrap_err().contains("more than any package"));
         assert!(outcome(1 << 20, 1).unwrap_err().contains("more than 1 entries"));
+    }
+
+    fn tar_of(name: &str, content: &[u8]) -> Vec<u8> {
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, name, content).unwrap();
+        tar.into_inner().unwrap()
+    }
+
+    fn deb_of(members: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut deb = ar::Builder::new(Vec::new());
+        for (name, bytes) in members {
+            deb.append(&ar::Header::new(name.as_bytes().to_vec(), bytes.len() as u64), *bytes).unwrap();
+        }
+        deb.into_inner().unwrap()
+    }
+
+    #[test]
+    fn the_control_file_is_read_in_every_packing_that_debian_uses() {
+        let tar = tar_of("./control", b"Package: x\n");
+        let zst = zstd::encode_all(tar.as_slice(), 1).unwrap();
+        for (name, bytes) in [("control.tar", &tar), ("control.tar.zst", &zst)] {
+            let deb = deb_of(&[("debian-binary", b"2.0\n"), (name, bytes), ("data.tar", b"")]);
+            assert_eq!(control_from(deb.as_slice()).unwrap(), "Package: x\n");
+        }
+    }
+
+    #[test]
+    fn a_package_without_a_control_file_is_refused_and_so_is_one_cut_short() {
+        let tar = tar_of("./control", b"Package: x\n");
+        let deb = deb_of(&[("debian-binary", b"2.0\n"), ("control.tar", &tar)]);
+        for length in [0, 8, 100, 150, deb.len() - tar.len() + 300] {
+            assert!(control_from(&deb[..length]).is_err(), "{length}");
+        }
+        let other = deb_of(&[("debian-binary", b"2.0\n"), ("control.tar", &tar_of("./md5sums", b"x"))]);
+        assert!(control_from(other.as_slice()).unwrap_err().contains("no control file"));
+        let lzma = deb_of(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", &tar)]);
+        assert!(control_from(lzma.as_slice()).unwrap_err().contains("packed as '.lzma'"));
     }
 }

@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, GonePackage, Result};
 use crate::lock::Locked;
-use crate::manifest::hex;
 use crate::mirror::{Base, Mirror, Refusal};
 use crate::progress::Progress;
 
@@ -275,7 +274,7 @@ impl Transfer<'_> {
                 return Err(Stop::Refused(Refusal::Passing(reason)));
             }
         }
-        let got = hex(&hash.finalize());
+        let got = hex::encode(hash.finalize());
         if got == self.package.sha256 { Ok(()) } else { Err(Stop::Wrong(got)) }
     }
 
@@ -319,7 +318,7 @@ fn is_good(path: &Path, package: &Locked) -> Result<bool> {
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     let (hash, length) = hash_of(&mut file).map_err(Error::io("read", path))?;
-    if length == package.size && hex(&hash.finalize()) == package.sha256 {
+    if length == package.size && hex::encode(hash.finalize()) == package.sha256 {
         return Ok(true);
     }
     tracing::warn!(path = %path.display(), "a cached package had changed; it is taken away and fetched again");

@@ -5,6 +5,7 @@
 //! reads the lock and nothing else: [`Cache::fetch`] brings the files, each checked against the lock's hash, and
 //! [`deb::read`] opens them in memory. No maintainer script runs and nothing of the mirror is trusted at build time.
 
+pub mod built_using;
 pub mod change;
 pub mod control;
 pub mod date;

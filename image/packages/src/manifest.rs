@@ -54,6 +54,9 @@ pub struct Feature {
     pub architecture: String,
     /// What it is for.
     pub why: String,
+    /// The one file that is taken out of its packages, where the rest is of no use: `usr/lib/…`, as in the package.
+    #[serde(default)]
+    pub file: Option<String>,
     /// The suites to take from, where not all.
     #[serde(default)]
     pub suites: Option<Vec<String>>,
@@ -155,7 +158,7 @@ impl Manifest {
                 text += &format!("prefer {instead} {package}\n");
             }
         }
-        hex(&Sha256::digest(text.as_bytes()))
+        hex::encode(Sha256::digest(text.as_bytes()))
     }
 
     fn fail(&self, message: impl Into<String>) -> Error {
@@ -212,6 +215,11 @@ impl Manifest {
         if feature.packages.is_empty() {
             return fail("it has no packages".into());
         }
+        if let Some(file) = feature.file.as_deref().filter(|file| !is_path_in_package(file)) {
+            return fail(format!(
+                "file: '{file}' is no path as in a package; expected one like \"usr/lib/x\""
+            ));
+        }
         for suite in feature.suites.iter().flatten() {
             if !self.suites.iter().any(|known| known.name == *suite) {
                 return fail(format!("suites: there is no [[suite]] named '{suite}'"));
@@ -254,6 +262,10 @@ fn is_real_architecture(text: &str) -> bool {
     is_architecture(text) && text != "any" && text != "all"
 }
 
+fn is_path_in_package(path: &str) -> bool {
+    !path.is_empty() && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
+}
+
 fn is_suite_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
@@ -280,11 +292,6 @@ pub(crate) fn parse_toml<T: serde::de::DeserializeOwned>(text: &str, path: &Path
         let column = 1 + before.rsplit('\n').next().unwrap_or("").chars().count();
         Error::Text { path: path.to_path_buf(), line, column, message: error.message().to_string() }
     })
-}
-
-/// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -353,6 +360,8 @@ perl = "no scripts"
             ("0123456789ABCDEF", "0123456789abcdef", "upper case"),
             ("01234567\"", "0123\"", "40 hex digits"),
             ("\"trixie\"", "\"tri/xie\"", "tri/xie"),
+            ("why = \"the system\"", "why = \"x\"\nfile = \"/usr/lib\"", "file"),
+            ("why = \"the system\"", "why = \"x\"\nfile = \"a/../b\"", "file"),
             ("\"arm64\"", "\"all\"", "architecture 'all'"),
             ("\"the system\"", "\" \"", "'why' is empty"),
             ("\"PID 1\"", "\"\"", "'systemd' has no reason"),

@@ -10,7 +10,7 @@ use crate::date;
 use crate::error::{Error, Result};
 use crate::index::is_sha256;
 use crate::keys::{Key, verify_clearsigned};
-use crate::manifest::{Manifest, Suite, hex};
+use crate::manifest::{Manifest, Suite};
 use crate::mirror::{Base, Mirror};
 
 /// Two clocks may differ by this much before a date counts as in the future.
@@ -192,7 +192,7 @@ impl Release {
 }
 
 fn compare(bytes: &[u8], sum: &str, size: u64, what: &str, place: &str) -> Result<()> {
-    let got = hex(&Sha256::digest(bytes));
+    let got = hex::encode(Sha256::digest(bytes));
     if got == sum && bytes.len() as u64 == size {
         return Ok(());
     }

@@ -13,6 +13,7 @@
 
 #![warn(missing_docs)]
 
+mod c_library;
 mod cargo_home;
 mod compile;
 mod compiler;
@@ -115,6 +116,16 @@ impl Toolchain {
         self.record.toolchain
     }
 
+    /// The licence texts of the standard library, by name: in every toolchain that rustup brings.
+    pub fn licences(&self) -> std::collections::BTreeMap<String, String> {
+        let folder = self.sysroot.join("share/doc/rust/licenses");
+        let text = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+        ["Apache-2.0.txt", "MIT.txt"]
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), text(name)?)))
+            .collect()
+    }
+
     /// Compiles the programs of the given packages; `say` gets cargo's lines as they come.
     pub fn compile(&self, order: &Order<'_>, say: &mut dyn FnMut(&str)) -> Result<Vec<Program>, Error> {
         compile::compile(self, order, say)
@@ -147,6 +158,7 @@ pub fn ensure(request: &Request<'_>, say: &mut dyn FnMut(&str)) -> Result<Toolch
             rustc: pinned.rustc.text,
             linker: pinned.linker,
             c_compiler: compiler.version,
+            c_library: c_library::pinned(&pinned.sysroot)?,
             locked: compiler.set.lock,
         },
         cargo: pinned.sysroot.join("bin/cargo"),
@@ -175,6 +187,7 @@ fn distribution(request: &Request<'_>, cache: &Path, say: &mut dyn FnMut(&str)) 
             rustc: rust.rustc.text,
             linker: rust.linker,
             c_compiler: version,
+            c_library: c_library::distribution(&debs),
             locked: rust.set.lock.clone(),
         },
         cargo: rustup::any_cargo(request.tree),

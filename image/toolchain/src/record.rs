@@ -41,6 +41,9 @@ pub struct Record {
     pub linker: String,
     /// The C compiler's version line.
     pub c_compiler: String,
+    /// The C library linked into the programs, with its version. Unknown in manifests older than this field.
+    #[serde(default)]
+    pub c_library: String,
     /// SHA-256 over name, architecture, version and hash of the packages that the unpacked compilers came from.
     pub locked: String,
 }
@@ -57,6 +60,7 @@ mod tests {
             rustc: "r".into(),
             linker: "l".into(),
             c_compiler: "c".into(),
+            c_library: "m 1".into(),
             locked: "0".into(),
         };
         let json = serde_json::to_value(&record).unwrap();

@@ -39,11 +39,7 @@ pub(crate) fn lock_hash(debs: &[Deb]) -> String {
         debs.iter().map(|d| format!("{} {} {} {}\n", d.name, d.architecture, d.version, d.sha256)).collect();
     lines.sort();
     lines.dedup();
-    hex(&Sha256::digest(lines.concat()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(lines.concat()))
 }
 
 /// Gives the unpacked set, made now if this machine does not have it yet.
@@ -68,7 +64,7 @@ pub(crate) fn ensure(
         key.update(wrapper.name);
         key.update(&wrapper.text);
     }
-    let name = format!("{kind}-{}", &hex(&key.finalize())[..16]);
+    let name = format!("{kind}-{}", &hex::encode(key.finalize())[..16]);
     let made = Unpacked { dir: cache.join(&name), lock };
     if made.dir.is_dir() {
         return Ok(made);

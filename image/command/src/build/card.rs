@@ -37,7 +37,8 @@ pub fn write(
     notices: &Notices,
 ) -> anyhow::Result<(Manifest, String)> {
     let partial = job.output.join(".sdcard.img.partial");
-    let parts = write_image(job, &partial, loaders.board.as_deref(), root.file, slot)?;
+    let drive = super::drive::files(job)?;
+    let parts = write_image(job, &partial, loaders.board.as_deref(), root.file, slot, &drive)?;
     let image = Blob::of_file(&partial)?;
     let manifest = Manifest {
         version: manifest::VERSION,
@@ -48,7 +49,7 @@ pub fn write(
         profile: job.profile().as_str().to_owned(),
         lock_sha256: job.supply.lock_sha256()?,
         image,
-        partitions: partitions(job, &parts, slot, &root.verity),
+        partitions: partitions(job, &parts, slot, &root.verity, &drive),
         packages: packages(job)?,
         files: files(root.tree),
     };
@@ -68,6 +69,7 @@ fn write_image(
     spl: Option<&[u8]>,
     squashed: &Path,
     slot: &Slot,
+    drive: &BTreeMap<String, Vec<u8>>,
 ) -> anyhow::Result<Vec<image::Part>> {
     let failed = || format!("could not write {}", partial.display());
     let mut file = File::options()
@@ -78,11 +80,12 @@ fn write_image(
         .open(partial)
         .with_context(failed)?;
     let mut root = File::open(squashed).with_context(|| format!("could not open {}", squashed.display()))?;
-    let boot: Vec<_> = slot.files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
+    let boot = fat_files(&slot.files);
+    let stayput = fat_files(drive);
     let loader = [fat::File { name: "boot.scr", bytes: &slot.boot_script }];
     let content = image::Content {
         spl: spl.map(egon::Loader::check).transpose()?,
-        stayput: &[],
+        stayput: &stayput,
         loader: &loader,
         boot: &boot,
         root: &mut root,
@@ -94,7 +97,13 @@ fn write_image(
 }
 
 /// Every region of the card in the order of its bytes.
-fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot, verity: &Verity) -> Vec<Partition> {
+fn partitions(
+    job: &Job<'_>,
+    parts: &[image::Part],
+    slot: &Slot,
+    verity: &Verity,
+    drive: &BTreeMap<String, Vec<u8>>,
+) -> Vec<Partition> {
     let content = |name: &str| {
         parts
             .iter()
@@ -109,7 +118,8 @@ fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot, verity: &Verity
         content: content(&partition.name),
         files: match partition.name.as_str() {
             "loader" => [("boot.scr".to_owned(), Blob::of(&slot.boot_script))].into(),
-            "boot-a" => slot.files.iter().map(|(name, bytes)| (name.clone(), Blob::of(bytes))).collect(),
+            "boot-a" => blobs(&slot.files),
+            "stayput" => blobs(drive),
             _ => BTreeMap::new(),
         },
         verbatim: None,
@@ -123,12 +133,20 @@ fn partitions(job: &Job<'_>, parts: &[image::Part], slot: &Slot, verity: &Verity
         room: Some(part.size),
         content: content(&part.name),
         files: BTreeMap::new(),
-        verbatim: (part.name == "table").then(|| manifest::hex(&mbr::table(&job.layout)[0].bytes)),
+        verbatim: (part.name == "table").then(|| hex::encode(mbr::table(&job.layout)[0].bytes)),
         hash_tree: None,
     });
     let mut all: Vec<_> = table.chain(outside).collect();
     all.sort_by_key(|partition| partition.offset);
     all
+}
+
+fn fat_files(files: &BTreeMap<String, Vec<u8>>) -> Vec<fat::File<'_>> {
+    files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect()
+}
+
+fn blobs(files: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Blob> {
+    files.iter().map(|(name, bytes)| (name.clone(), Blob::of(bytes))).collect()
 }
 
 fn packages(job: &Job<'_>) -> anyhow::Result<Vec<Package>> {

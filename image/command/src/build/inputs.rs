@@ -14,7 +14,9 @@ const READ: &[&str] = &[
     "image/card.toml",
     "image/modules.toml",
     "image/packages.lock",
+    "image/packages.toml",
     "image/rootfs.toml",
+    super::drive::FOLDER,
 ];
 
 /// SHA-256 over every input: tables, overlay, boards, the box's programs, and the builder itself.
@@ -37,7 +39,7 @@ pub fn sha256(job: &Job<'_>) -> anyhow::Result<String> {
     add(&mut sum, "dev", &[u8::from(job.dev)]);
     // The program that is running, even where its file has been replaced meanwhile.
     add(&mut sum, "builder", &read(Path::new("/proc/self/exe"))?);
-    Ok(crate::manifest::hex(&sum.finalize()))
+    Ok(hex::encode(sum.finalize()))
 }
 
 /// Length first, so that no two lists of inputs look alike.

@@ -68,7 +68,12 @@ pub fn names(notice: &str) -> BTreeSet<String> {
 }
 
 /// The file. One text that several share is written once, under all their names.
-pub fn text(notices: &Notices, packages: &[String], crates: &[Crate]) -> String {
+pub fn text(
+    notices: &Notices,
+    packages: &[String],
+    crates: &[Crate],
+    brought: &BTreeMap<String, String>,
+) -> String {
     let mut out = "Licences and copyright notices of everything in this Stayput image.\n".to_owned();
     out += "Debian's notices refer to licences by name; the last section holds these texts.\n";
     section(&mut out, "Debian packages");
@@ -99,6 +104,8 @@ pub fn text(notices: &Notices, packages: &[String], crates: &[Crate]) -> String 
         each.chain(none)
     });
     shared(&mut out, texts);
+    section(&mut out, "Libraries that the compiler brings, linked into the box's programs");
+    shared(&mut out, brought.iter().map(|(title, text)| (title.clone(), text.as_str())));
     section(&mut out, "Texts that Debian's notices refer to");
     shared(&mut out, notices.common.iter().map(|(name, text)| (name.clone(), text.as_str())));
     out
@@ -165,12 +172,17 @@ mod tests {
     #[test]
     fn a_shared_text_is_written_once_under_all_names_and_a_missing_one_is_said() {
         let names = ["a", "libb1", "base-files", "libgcc-s1"].map(String::from);
-        let text = text(&notices(opened().iter()), &names, &[]);
+        let text = text(
+            &notices(opened().iter()),
+            &names,
+            &[],
+            &[("musl 1".to_owned(), "of musl".to_owned())].into(),
+        );
         assert_eq!(text.matches("notice of a").count(), 1);
         assert!(text.contains("\na\nlibb1\n"), "{text}");
         assert!(text.contains("base-files\n--") && text.contains("(the package has no notice)"), "{text}");
         assert!(text.contains("is in Debian's package gcc-14-base"), "{text}");
-        assert!(text.contains("the GPL"));
+        assert!(text.contains("the GPL") && text.contains("\nmusl 1\n--"), "{text}");
     }
 
     #[test]

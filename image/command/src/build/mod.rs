@@ -2,6 +2,7 @@
 
 mod card;
 mod crates;
+mod drive;
 mod inputs;
 mod licences;
 mod outputs;
@@ -11,6 +12,7 @@ mod slot;
 
 pub use slot::QEMU_UBOOT;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -35,13 +37,17 @@ const INIT: &str = "stayput-init";
 /// The program of all other parts.
 const BOX: &str = "stayput-box";
 /// The features of the package list that a build reads: what goes into an image, and QEMU's boot loader beside it.
-const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", "qemu"];
+const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", QEMU];
+/// QEMU's boot loader.
+const QEMU: &str = "qemu";
+/// The loader of the board's 32-bit sibling, for a test.
+const H3: &str = "test-h3";
 /// Those of them whose packages make up the root file system.
 const ROOT_FEATURES: &[&str] = &["base", "engine"];
 
 /// The features whose packages are in the image.
 fn image_features() -> Vec<&'static str> {
-    FEATURES.iter().copied().filter(|feature| *feature != "qemu").collect()
+    FEATURES.iter().copied().filter(|feature| *feature != QEMU).collect()
 }
 
 /// Everything that the steps of a build share.
@@ -52,6 +58,8 @@ struct Job<'a> {
     supply: Supply,
     toolchain: toolchain::Record,
     programs: Vec<Program>,
+    /// The licence texts of the compiler's own library.
+    licences: BTreeMap<String, String>,
     output: PathBuf,
     /// A quick build: weaker compression as well as a quicker compiler.
     dev: bool,
@@ -93,8 +101,18 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
     std::fs::create_dir_all(&output).with_context(|| format!("could not create {}", output.display()))?;
     let _turn = take_turn(&output, steps)?;
 
-    let (record, programs) = compile(tree, args, &supply, APPLIANCE, steps)?;
-    let job = Job { tree, boards, layout, supply, toolchain: record, programs, output, dev: args.dev };
+    let (toolchain, programs) = compile(tree, args, &supply, APPLIANCE, steps)?;
+    let job = Job {
+        tree,
+        boards,
+        layout,
+        supply,
+        toolchain: toolchain.record().clone(),
+        programs,
+        licences: toolchain.licences(),
+        output,
+        dev: args.dev,
+    };
     let inputs = inputs::sha256(&job)?;
     if let Some(manifest) = already_built(&job.output, &inputs) {
         steps.say("Nothing changed since the last build.");
@@ -153,7 +171,7 @@ fn compile(
     supply: &Supply,
     packages: &[&str],
     steps: &mut Steps,
-) -> anyhow::Result<(toolchain::Record, Vec<Program>)> {
+) -> anyhow::Result<(toolchain::Toolchain, Vec<Program>)> {
     steps.step("Programs of the box", |step| {
         let choice =
             toolchain::Choice::from_environment().map_err(|e| Fault::new(Code::Usage, e.to_string()))?;
@@ -172,7 +190,7 @@ fn compile(
         let programs = toolchain.compile(&order, &mut |line| step.doing(line))?;
         let total = programs.iter().map(|program| program.size).sum();
         let said = format!("{} with the {} toolchain", size(total), toolchain.kind());
-        Ok(((toolchain.record().clone(), programs), said))
+        Ok(((toolchain, programs), said))
     })
 }
 
@@ -218,9 +236,8 @@ pub fn test_inputs(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> an
     let (_, programs) = compile(tree, args, &supply, &["stayput-probe"], steps)?;
     let probe = programs.first().context("the probe has no program")?;
     let h3 = output.join("h3-spl.bin");
-    let packages = supply.read(&["test-h3"], &())?;
-    let path = Path::new("usr/lib/u-boot/nanopi_neo/u-boot-sunxi-with-spl.bin");
-    std::fs::write(&h3, crate::supply::file(&packages, "u-boot-sunxi", path)?)?;
+    let packages = supply.read(&[H3], &())?;
+    std::fs::write(&h3, supply.taken(H3, &packages)?)?;
     for (name, path) in [
         ("STAYPUT_IMAGE", &output.join("sdcard.img")),
         ("STAYPUT_UBOOT", &output.join(slot::QEMU_UBOOT)),

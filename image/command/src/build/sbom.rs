@@ -1,8 +1,12 @@
 //! `sbom.cdx.json`: what the image is made of, as CycloneDX 1.6. A function of the image and the lock: no clock, no
 //! random number.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::{Value, json};
 use stayput_packages::Locked;
+use stayput_packages::built_using::SourcePackage;
+use stayput_toolchain::Record;
 
 use super::crates::Crate;
 use super::licences::{self, Notices};
@@ -18,6 +22,8 @@ pub struct Parts<'a> {
     pub packages: &'a [&'a Locked],
     /// What they say of their licences.
     pub notices: &'a Notices,
+    /// The sources inside packages, by package: what Debian linked into them.
+    pub sources: &'a BTreeMap<String, BTreeSet<SourcePackage>>,
     /// The crates in the box's programs.
     pub crates: &'a [Crate],
     /// The crates whose programs these are.
@@ -32,18 +38,26 @@ pub fn bill(parts: &Parts<'_>) -> Value {
     let version = env!("CARGO_PKG_VERSION");
     let mut components: Vec<Value> =
         parts.packages.iter().map(|package| debian(package, parts.notices)).collect();
+    let inside: BTreeSet<&SourcePackage> = parts.sources.values().flatten().collect();
+    components.extend(inside.into_iter().map(source));
     components.extend(parts.crates.iter().map(cargo));
-    components.push(standard_library(&manifest.toolchain.rustc));
+    components.extend(libraries(&manifest.toolchain).map(library));
     let mut of_image: Vec<String> = parts.packages.iter().map(|package| purl_of_package(package)).collect();
     let programs = parts.crates.iter().filter(|one| parts.programs.contains(&one.name.as_str()));
     of_image.extend(programs.clone().map(purl_of_crate));
-    let std = purl_of_std(&manifest.toolchain.rustc);
     let mut dependencies = vec![json!({"ref": IMAGE, "dependsOn": of_image})];
+    for package in parts.packages {
+        let Some(inside) = parts.sources.get(&package.name).filter(|inside| !inside.is_empty()) else {
+            continue;
+        };
+        let inside: Vec<_> = inside.iter().map(purl_of_source).collect();
+        dependencies.push(json!({"ref": purl_of_package(package), "dependsOn": inside}));
+    }
     for one in parts.crates {
         let mut uses: Vec<String> =
             one.uses.iter().map(|(name, version)| purl("cargo", name, version, "")).collect();
         if parts.programs.contains(&one.name.as_str()) {
-            uses.push(std.clone());
+            uses.extend(libraries(&manifest.toolchain).map(|library| library.purl()));
         }
         dependencies.push(json!({"ref": purl_of_crate(one), "dependsOn": uses}));
     }
@@ -113,21 +127,49 @@ fn cargo(one: &Crate) -> Value {
     component
 }
 
-/// The compiler's own library is in every program and in no lock.
-fn standard_library(rustc: &str) -> Value {
-    let purl = purl_of_std(rustc);
+/// Source code of Debian's that was linked into a package: name and version are all that the package says of it.
+fn source(source: &SourcePackage) -> Value {
+    let purl = purl_of_source(source);
     json!({
         "type": "library",
         "bom-ref": purl,
-        "name": "rust-std",
-        "version": release(rustc),
+        "name": source.name,
+        "version": source.version,
         "purl": purl,
-        "licenses": [{"expression": "MIT OR Apache-2.0"}],
     })
 }
 
-fn purl_of_std(rustc: &str) -> String {
-    purl("generic", "rust-std", release(rustc), "")
+/// A library that the compiler brings: in every program of the box and in no lock.
+struct Library<'a> {
+    name: &'a str,
+    version: &'a str,
+    licence: &'a str,
+}
+
+/// The standard library and the C library.
+fn libraries(toolchain: &Record) -> impl Iterator<Item = Library<'_>> {
+    let (name, version) = toolchain.c_library.split_once(' ').unwrap_or((&toolchain.c_library, "unknown"));
+    let licence = if name == "musl" { "MIT" } else { "LGPL-2.1-or-later" };
+    let std = Library { name: "rust-std", version: release(&toolchain.rustc), licence: "MIT OR Apache-2.0" };
+    [std, Library { name, version, licence }].into_iter()
+}
+
+impl Library<'_> {
+    fn purl(&self) -> String {
+        purl("generic", self.name, self.version, "")
+    }
+}
+
+fn library(library: Library<'_>) -> Value {
+    let purl = library.purl();
+    json!({
+        "type": "library",
+        "bom-ref": purl,
+        "name": library.name,
+        "version": library.version,
+        "purl": purl,
+        "licenses": [{"expression": library.licence}],
+    })
 }
 
 fn release(rustc: &str) -> &str {
@@ -137,6 +179,10 @@ fn release(rustc: &str) -> &str {
 fn purl_of_package(package: &Locked) -> String {
     let more = format!("?arch={}&distro=trixie", package.architecture);
     purl("deb/debian", &package.name, &package.version, &more)
+}
+
+fn purl_of_source(source: &SourcePackage) -> String {
+    purl("deb/debian", &source.name, &source.version, "?arch=source&distro=trixie")
 }
 
 fn purl_of_crate(one: &Crate) -> String {

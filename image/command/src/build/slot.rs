@@ -215,7 +215,7 @@ pub struct Loaders {
 pub fn loaders(job: &Job<'_>, packages: &[Opened]) -> anyhow::Result<Loaders> {
     let file =
         |package: &str, path: &str| supply::file(packages, package, Path::new(path)).map(<[u8]>::to_vec);
-    let qemu = file("u-boot-qemu", "usr/lib/u-boot/qemu_arm64/u-boot.bin")?;
+    let qemu = job.supply.taken(super::QEMU, packages)?.to_vec();
     let board = job.boards[0].board.loader.as_ref();
     let board = board.map(|loader| file(&loader.package, &loader.file.to_string())).transpose()?;
     Ok(Loaders { board, qemu })

@@ -11,7 +11,7 @@ use stayput_packages::Progress;
 use super::{places, table};
 use crate::exit::{Code, Fault};
 use crate::image_file::ImageFile;
-use crate::manifest::{Manifest, Partition, hex};
+use crate::manifest::{Manifest, Partition};
 use crate::show::size;
 
 /// What a box writes to, by design; and why.
@@ -124,7 +124,8 @@ fn first_sector(manifest: &Manifest) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(text) = &part.verbatim else { return Ok(None) };
     let digits: Vec<u32> = text.chars().filter_map(|digit| digit.to_digit(16)).collect();
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect();
-    let hashed = part.content.as_ref().is_some_and(|content| content.sha256 == hex(&Sha256::digest(&bytes)));
+    let hashed =
+        part.content.as_ref().is_some_and(|content| content.sha256 == hex::encode(Sha256::digest(&bytes)));
     if hashed && bytes.len() == 512 {
         return Ok(Some(bytes));
     }
@@ -386,8 +387,8 @@ fn scan(
         progress.advance(length as u64);
         at += length as u64;
     }
-    let reference = reference.map(|_| hex(&sum_of_reference.finalize()));
-    Ok(Scan { sha256: hex(&sum.finalize()), only_zeros, reference, ranges })
+    let reference = reference.map(|_| hex::encode(sum_of_reference.finalize()));
+    Ok(Scan { sha256: hex::encode(sum.finalize()), only_zeros, reference, ranges })
 }
 
 /// Adds the sectors that differ; the first begins with its first differing byte.

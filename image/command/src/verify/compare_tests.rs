@@ -34,7 +34,7 @@ fn card() -> Card {
         room: (name != "data").then_some(room),
         content: (content > 0).then(|| blob(offset, content)),
         files: Default::default(),
-        verbatim: (name == "table").then(|| hex(&image[..512])),
+        verbatim: (name == "table").then(|| hex::encode(&image[..512])),
         hash_tree: None,
     };
     let partitions = vec![
