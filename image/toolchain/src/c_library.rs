@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn the_version_stands_alone_before_the_name_it_is_defined_by() {
-        let archive = b"!<arch>\n__libc_version\0index\x7fELF\0\01.2.5\0GCC: (GNU) 9.4.0\0\0__libc_version\0";
+        let archive =
+            b"!<arch>\n__libc_version\0index\x7fELF\0\x001.2.5\0GCC: (GNU) 9.4.0\0\0__libc_version\0";
         assert_eq!(version_in(archive).as_deref(), Some("1.2.5"));
     }
 
@@ -62,8 +63,8 @@ mod tests {
         for archive in [
             &b""[..],
             b"__libc_version\0",
-            b"\01.2.5\0",
-            b"\01.2\0__libc_version\0",
+            b"\x001.2.5\0",
+            b"\x001.2\0__libc_version\0",
             b"\0a.b.c\0__libc_version\0",
         ] {
             assert_eq!(version_in(archive), None);
