@@ -92,6 +92,14 @@ impl Console {
         tail(&self.lock().text).to_owned()
     }
 
+    /// The last so many lines.
+    pub fn last(&self, lines: usize) -> Vec<String> {
+        let heard = self.lock();
+        let mut last: Vec<_> = heard.text.trim_end().rsplit('\n').take(lines).map(str::to_owned).collect();
+        last.reverse();
+        last
+    }
+
     /// Types something.
     pub fn send(&mut self, text: &str) -> Result<()> {
         let writer = self.writer.as_mut().ok_or(Error::Off { what: "the console" })?;

@@ -4,6 +4,7 @@ use crate::console::Console;
 use crate::credentials;
 use crate::disk;
 use crate::error::{Error, Result, file};
+use crate::hat::{Screen, qcode};
 use crate::home::Home;
 use crate::leds::{self, Leds};
 use crate::options::{Board, ConsoleEnd, Files, Options, arguments};
@@ -12,6 +13,7 @@ use crate::probe::Probe;
 use crate::process::{Process, Streams};
 use crate::qmp::Qmp;
 use serde_json::{Value, json};
+use stayput_hat::Key;
 use stayput_probe::Op;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -37,6 +39,7 @@ pub struct Machine {
     // Before `home`: the process goes first, then the right to have one.
     on: Option<On>,
     console: Console,
+    screen: Screen,
     options: Options,
     files: Files,
     sockets: Sockets,
@@ -58,6 +61,7 @@ struct Sockets {
     console: UnixListener,
     control: UnixListener,
     probe: UnixListener,
+    hat: UnixListener,
 }
 
 impl Machine {
@@ -70,10 +74,19 @@ impl Machine {
             console: listen(&files.console)?,
             control: listen(&files.control)?,
             probe: listen(&files.probe_port)?,
+            hat: listen(&files.hat_port)?,
         };
         let console = Console::new(&home.path("console.log"))?;
-        let mut machine =
-            Self { on: None, console, options, files, sockets, snapshots: BTreeSet::new(), home };
+        let mut machine = Self {
+            on: None,
+            console,
+            screen: Screen::default(),
+            options,
+            files,
+            sockets,
+            snapshots: BTreeSet::new(),
+            home,
+        };
         machine.power_on()?;
         Ok(machine)
     }
@@ -88,6 +101,9 @@ impl Machine {
         let log = self.log();
         let process = Process::start(&self.options.qemu, &line, &Streams::Log(&log))?;
         // In the order of the arguments; a QEMU that does not get so far says why in its log.
+        if self.options.hat {
+            self.screen.attach(self.accept(&self.sockets.hat, &process)?);
+        }
         let probe = match self.options.probe {
             Some(_) => Some(Probe::new(self.accept(&self.sockets.probe, &process)?, self.options.patience)),
             None => None,
@@ -230,6 +246,23 @@ impl Machine {
         self.qmp()?.execute("system_powerdown", Value::Null).map(drop)
     }
 
+    /// The hat's screen, as the box publishes it; dark without [`Options::hat`].
+    pub fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// Pushes a key of the hat down, or lets it go.
+    pub fn key(&mut self, key: Key, down: bool) -> Result<()> {
+        let code = json!({ "type": "qcode", "data": qcode(key) });
+        let event = json!({ "type": "key", "data": { "down": down, "key": code } });
+        self.qmp()?.execute("input-send-event", json!({ "events": [event] })).map(drop)
+    }
+
+    /// How QEMU ended, if it has by itself.
+    pub fn ended_by_itself(&self) -> Option<ExitStatus> {
+        self.on.as_ref().and_then(|on| on.process.ended())
+    }
+
     /// Pulls the network plug, or puts it back.
     pub fn link(&mut self, up: bool) -> Result<()> {
         self.qmp()?.execute("set_link", json!({ "name": "nic", "up": up })).map(drop)
@@ -351,6 +384,7 @@ pub(crate) fn prepare(home: &Home, options: &Options) -> Result<Files> {
         control: home.path("control.sock"),
         probe_port: home.path("probe.sock"),
         probe_disk: home.path("probe.squashfs"),
+        hat_port: home.path("hat.sock"),
         credentials: Vec::new(),
     };
     disk::overlay(&options.image, &files.card)?;

@@ -3,6 +3,7 @@
 use crate::credentials::Credential;
 use crate::disk::option_path;
 use crate::patience::Patience;
+use stayput_hat::PORT as HAT_PORT;
 use stayput_probe::PORT;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,8 @@ pub struct Options {
     pub watchdog: bool,
     /// A network card on a user-mode network that leads nowhere.
     pub network: bool,
+    /// A hat: its screen on a port, its keys on a virtual keyboard.
+    pub hat: bool,
     /// The cross-built probe; without it nobody looks inside.
     pub probe: Option<PathBuf>,
     /// More credentials for systemd on the box.
@@ -77,6 +80,7 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
+            hat: false,
             probe: None,
             credentials: Vec::new(),
             clock: None,
@@ -108,6 +112,7 @@ pub(crate) struct Files {
     pub control: PathBuf,
     pub probe_port: PathBuf,
     pub probe_disk: PathBuf,
+    pub hat_port: PathBuf,
     /// Each credential's name for fw_cfg and its file.
     pub credentials: Vec<(String, PathBuf)>,
 }
@@ -161,10 +166,17 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     if options.watchdog {
         line.option("-device", "i6300esb");
     }
+    if options.probe.is_some() || options.hat {
+        line.option("-device", "virtio-serial-pci");
+    }
+    if options.hat {
+        line.with_path("-chardev", "socket,id=hat,path=", &files.hat_port);
+        line.option("-device", format!("virtserialport,chardev=hat,name={HAT_PORT}"));
+        line.option("-device", "virtio-keyboard-pci");
+    }
     if options.probe.is_some() {
         line.with_path("-drive", "if=none,id=probe,format=raw,readonly=on,file=", &files.probe_disk);
         line.option("-device", "virtio-blk-pci,drive=probe");
-        line.option("-device", "virtio-serial-pci");
         line.with_path("-chardev", "socket,id=probe,path=", &files.probe_port);
         line.option("-device", format!("virtserialport,chardev=probe,name={PORT}"));
     }
@@ -209,6 +221,7 @@ mod tests {
             control: at("control"),
             probe_port: at("port"),
             probe_disk: at("disk"),
+            hat_port: at("hat"),
             credentials: for_the_probe().iter().map(|c| (c.firmware_name(), at(c.name()))).collect(),
         }
     }
@@ -239,6 +252,14 @@ mod tests {
     fn without_a_probe_there_is_no_port_and_no_second_disk() {
         let said = said(&virt(), ConsoleEnd::Socket);
         assert!(!said.contains("virtserialport") && !said.contains("id=probe"), "{said}");
+    }
+
+    #[test]
+    fn a_hat_brings_its_port_and_its_keys_and_shares_the_bus_with_the_probe() {
+        let said = said(&Options { hat: true, ..virt() }.with_probe("/p"), ConsoleEnd::Socket);
+        assert!(said.contains("virtserialport,chardev=hat,name=stayput.oled"), "{said}");
+        assert!(said.contains("virtio-keyboard-pci"), "{said}");
+        assert_eq!(said.matches("virtio-serial-pci").count(), 1, "{said}");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::buttons::{Buttons, DIRECTORY, Map, Motion};
 use crate::panel::{Panel, Picture, Screen, Wired};
 use crate::port::{Port, place};
 use crate::press::{Press, Presses};
+use crate::view::Today;
 use crate::{Care, Frame, Gauges, Glow, Page, Result, Tour, View, Work, countdown, draw};
 
 /// What a person asks for with the keys.
@@ -59,6 +60,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Desk {
     view: Option<View>,
+    today: Today,
     fresh: bool,
     asked: VecDeque<Action>,
     over: bool,
@@ -113,8 +115,9 @@ impl Hat {
         facts: &Facts,
         reports: impl IntoIterator<Item = &'a Report> + Clone,
     ) {
-        let work = Work::of(reports);
+        let mut work = Work::of(reports.clone());
         let mut desk = self.shared.desk();
+        work.today = desk.today.of(reports, Moment::now());
         let same = desk
             .view
             .as_ref()

@@ -185,5 +185,5 @@ fn what_the_worker_says_is_taken_from_its_two_halves() {
     };
     let (courier, mover) = (report(Part::Courier, "waiting"), report(Part::Mover, "parked"));
     let work = Work::of([&mover, &courier]);
-    assert_eq!((work.waiting, work.parked, work.today), (Some(7), Some(7), None));
+    assert_eq!((work.waiting, work.parked, work.last), (Some(7), Some(7), None));
 }

@@ -1,7 +1,7 @@
 //! Everything that the screen can show at one moment.
 
 use stayput_health::{Code, Moment, Part, Report};
-use stayput_status::{Facts, Finding, Verdict};
+use stayput_status::{Fact, Facts, Finding, Verdict};
 
 use crate::Gauges;
 
@@ -35,6 +35,35 @@ impl View {
     }
 }
 
+impl View {
+    /// A box of an ordinary day that has been in the state `code` for twelve minutes, for pictures in a manual.
+    pub fn example(code: Code) -> Self {
+        const KNOWN: [(Fact, &str); 7] = [
+            (Fact::Name, "depot-3"),
+            (Fact::Board, "NanoPi NEO2"),
+            (Fact::Version, "0.1.0"),
+            (Fact::Slot, "A"),
+            (Fact::Addresses, "192.168.1.20"),
+            (Fact::Region, "eu-central-1"),
+            (Fact::Instance, "mi-0123456789abcdef0"),
+        ];
+        let mut facts = Facts::default();
+        for (fact, value) in KNOWN {
+            facts.set(fact, value).expect("each keeps its fact's rule, as the pictures show");
+        }
+        let gauges = Gauges {
+            memory: Some((104 << 20, 484 << 20)),
+            files: Some((1300 << 20, 27 << 30)),
+            temperature: Some(48),
+            wear: Some(10),
+        };
+        let work =
+            Work { today: Some(412), waiting: Some(3), parked: Some(0), last: Some("done".to_owned()) };
+        let now = Moment { unix: 0, boot_ms: 12 * 60_000 };
+        Self { facts, work, gauges, now, ..Self::of_state(code) }
+    }
+}
+
 /// What the worker does: numbers and one word, never a file's name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Work {
@@ -50,19 +79,108 @@ pub struct Work {
 
 impl Work {
     /// What the worker's halves say in their `reports`. The courier is asked first: it sees orders, the mover files.
-    pub fn of<'a>(reports: impl IntoIterator<Item = &'a Report> + Clone) -> Self {
-        let said = |part: Part| reports.clone().into_iter().find(move |report| report.part == part);
-        let halves = [said(Part::Courier), said(Part::Mover)];
+    /// What was done `today` is for [`Today`] to say.
+    pub(crate) fn of<'a>(reports: impl IntoIterator<Item = &'a Report> + Clone) -> Self {
+        let halves = halves(reports);
         let counter = |name: &str| halves.iter().flatten().find_map(|half| half.counters.get(name).copied());
-        let fact = |name: &str| {
-            let word = halves.iter().flatten().find_map(|half| half.facts.get(name));
-            word.map(|word| word.as_str().to_owned())
-        };
+        let last = halves.iter().flatten().find_map(|half| half.facts.get("last"));
         Self {
-            today: counter("today"),
+            today: None,
             waiting: counter("waiting"),
             parked: counter("parked"),
-            last: fact("last"),
+            last: last.map(|word| word.as_str().to_owned()),
         }
+    }
+}
+
+fn halves<'a>(reports: impl IntoIterator<Item = &'a Report> + Clone) -> [Option<&'a Report>; 2] {
+    [Part::Courier, Part::Mover].map(|part| reports.clone().into_iter().find(|report| report.part == part))
+}
+
+/// Orders done since midnight (UTC). The courier counts since it was started, so its counts are added up here.
+///
+/// Nothing is written down: when the status part is started anew, only what was done today and since the start of the
+/// courier that runs then is known, if the box itself was started today; else only what is done from then on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Today {
+    day: i64,
+    sum: u64,
+    counted: Option<u64>,
+}
+
+impl Today {
+    /// The sum, now that the courier says this in its report; `None` while there was none.
+    pub(crate) fn of<'a>(
+        &mut self,
+        reports: impl IntoIterator<Item = &'a Report> + Clone,
+        now: Moment,
+    ) -> Option<u64> {
+        let [courier, _] = halves(reports);
+        if let Some(done) = courier.and_then(|courier| courier.counters.get("done")) {
+            self.add(*done, now);
+        }
+        self.counted.map(|_| self.sum)
+    }
+
+    fn add(&mut self, done: u64, now: Moment) {
+        const DAY: i64 = 24 * 3600;
+        let day = now.unix.div_euclid(DAY);
+        let started = now.unix.saturating_sub(i64::try_from(now.boot_ms / 1000).unwrap_or(i64::MAX));
+        let new = match self.counted {
+            // A smaller number than before: the courier was started again.
+            Some(before) => done.checked_sub(before).unwrap_or(done),
+            None if started.div_euclid(DAY) == day => done,
+            None => 0,
+        };
+        if day != self.day {
+            (self.day, self.sum) = (day, 0);
+        }
+        self.sum = self.sum.saturating_add(new);
+        self.counted = Some(done);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: i64 = 1_795_176_000;
+
+    fn at(unix: i64, up_hours: u64) -> Moment {
+        Moment { unix, boot_ms: up_hours * 3_600_000 }
+    }
+
+    #[test]
+    fn a_box_started_today_has_done_today_what_it_has_done() {
+        let mut today = Today::default();
+        today.add(40, at(NOON, 2));
+        today.add(45, at(NOON + 60, 2));
+        assert_eq!(today.sum, 45);
+    }
+
+    #[test]
+    fn what_a_box_did_on_days_before_is_not_of_today() {
+        let mut today = Today::default();
+        today.add(40_000, at(NOON, 48));
+        assert_eq!(today.sum, 0);
+        today.add(40_002, at(NOON + 60, 48));
+        assert_eq!(today.sum, 2);
+    }
+
+    #[test]
+    fn midnight_begins_anew() {
+        let mut today = Today::default();
+        today.add(40, at(NOON, 2));
+        today.add(41, at(NOON + 12 * 3600, 14));
+        today.add(43, at(NOON + 12 * 3600 + 60, 14));
+        assert_eq!(today.sum, 3);
+    }
+
+    #[test]
+    fn a_courier_that_was_started_again_counts_on() {
+        let mut today = Today::default();
+        today.add(40, at(NOON, 2));
+        today.add(3, at(NOON + 60, 2));
+        assert_eq!(today.sum, 43);
     }
 }

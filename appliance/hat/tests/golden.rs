@@ -24,30 +24,7 @@ type Named = (String, Frame);
 
 /// The box on a good day.
 fn good_day() -> View {
-    let mut facts = Facts::default();
-    for (fact, value) in [
-        (Fact::Name, "depot-3"),
-        (Fact::Board, "NanoPi NEO2"),
-        (Fact::Version, "0.1.0"),
-        (Fact::Slot, "A"),
-        (Fact::Addresses, "192.168.1.20"),
-        (Fact::Region, "eu-central-1"),
-        (Fact::Instance, "mi-0123456789abcdef0"),
-    ] {
-        facts.set(fact, value).unwrap();
-    }
-    View {
-        facts,
-        work: Work { today: Some(412), waiting: Some(3), parked: Some(0), last: Some("done".to_owned()) },
-        gauges: Gauges {
-            memory: Some((104 << 20, 484 << 20)),
-            files: Some((1300 << 20, 27 << 30)),
-            temperature: Some(48),
-            wear: Some(10),
-        },
-        now: Moment { unix: 0, boot_ms: 12 * 60_000 },
-        ..View::of_state(Code::Running)
-    }
+    View::example(Code::Running)
 }
 
 /// Everything as long as it can be.

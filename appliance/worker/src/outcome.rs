@@ -70,6 +70,35 @@ outcomes! {
     Busy = 21, Later, "mover takes in as many files at the same time as it may";
 }
 
+impl Outcome {
+    /// Its name in health files and on the hat's screen: one short word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::AlreadyDone => "repeated",
+            Self::Waiting => "waiting",
+            Self::Unready => "unready",
+            Self::Changed => "changed",
+            Self::Conflict => "conflict",
+            Self::BadName => "bad-name",
+            Self::NameTooLong => "long-name",
+            Self::NotAFile => "no-file",
+            Self::Linked => "linked",
+            Self::KeyReused => "key-reused",
+            Self::Denied => "denied",
+            Self::DiskFull => "disk-full",
+            Self::ReadOnly => "read-only",
+            Self::LedgerFull => "log-full",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::TooLarge => "too-large",
+            Self::Mismatch => "mismatch",
+            Self::Incomplete => "incomplete",
+            Self::Busy => "busy",
+        }
+    }
+}
+
 const COUNT: usize = Outcome::ALL.len();
 
 /// How often each outcome was answered since the mover started: all that is counted, so the courier could count it too.
@@ -115,6 +144,14 @@ mod tests {
         }
         assert_eq!(Outcome::from_number(0), None);
         assert_eq!(Outcome::from_number(u8::MAX), None);
+    }
+
+    #[test]
+    fn every_word_is_its_own_and_can_stand_in_a_health_file() {
+        let words: std::collections::BTreeSet<_> =
+            Outcome::ALL.iter().map(|outcome| outcome.word()).collect();
+        assert_eq!(words.len(), Outcome::ALL.len());
+        assert!(words.iter().all(|word| word.len() <= 10 && stayput_health::Word::is_word(word)));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
-use crate::{build, config, exit, flash, lock, run, show, verify};
+use crate::{build, config, exit, flash, hat, lock, run, show, states, verify};
 
 /// Builds, boots and explains the Stayput card image.
 #[derive(Parser)]
@@ -36,7 +36,7 @@ enum Command {
     Fetch(FetchArgs),
     /// Build output/<board>/sdcard.img from the locked packages
     Build(BuildArgs),
-    /// Boot the built image in QEMU, its console in this terminal (leave with Ctrl-A X)
+    /// Boot the built image in QEMU, with its lights, the hat's screen and keys and the console in this terminal
     Run(RunArgs),
     /// Explain an image: its packages, files, partitions or sizes
     Show(ShowArgs),
@@ -44,6 +44,10 @@ enum Command {
     Flash(FlashArgs),
     /// Hold an image or a card against its manifest, part by part
     Verify(VerifyArgs),
+    /// Print every state of the box with its lights, or find the states that look as someone says on the telephone
+    States(StatesArgs),
+    /// Draw a page of the hat's screen as a PNG
+    Hat(HatArgs),
     /// Check a stayput.toml, or make one or a whole fleet's
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -114,6 +118,9 @@ pub struct RunArgs {
     /// Memory of the machine in MiB
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..=4096))]
     pub memory: u32,
+    /// No lights and no screen: only the console, as where there is no terminal
+    #[arg(long)]
+    pub console: bool,
 }
 
 /// `stayput show`
@@ -170,6 +177,37 @@ pub struct VerifyArgs {
     /// The board whose last build it is held against
     #[arg(long, default_value = "nanopi-neo2")]
     pub board: String,
+}
+
+/// `stayput states`
+#[derive(Args)]
+pub struct StatesArgs {
+    /// Only these, with their remedies; a code as on the screen (default: all, in a table)
+    #[arg(value_name = "CODE", value_parser = states::code, conflicts_with = "blink")]
+    pub codes: Vec<stayput_health::Code>,
+    /// What the lights do, in a person's words: "2 short, pause", or "red 2 short, yellow 1 short"
+    #[arg(long, value_name = "WORDS")]
+    pub blink: Option<String>,
+    /// Draw the screen of each of these states into this folder, as CODE.png
+    #[arg(long, value_name = "DIR")]
+    pub png: Option<PathBuf>,
+}
+
+/// `stayput hat`
+#[derive(Args)]
+pub struct HatArgs {
+    /// The page: verdict, help, network, worker or machine; a page of several screenfuls shows all of them
+    #[arg(long, default_value = "verdict", value_parser = hat::page)]
+    pub page: stayput_hat::Page,
+    /// The state that the box is in, by its code
+    #[arg(long, value_name = "CODE", default_value = "RUN-00", value_parser = states::code)]
+    pub state: stayput_health::Code,
+    /// How many dots of the picture a dot of the screen is wide
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub scale: u32,
+    /// Where to write
+    #[arg(value_name = "FILE.png")]
+    pub out: PathBuf,
 }
 
 /// `stayput config`
@@ -246,6 +284,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Flash(args) => flash::run(&tree()?, &args, &mut steps),
         // Who checks a card has an image and its manifest, not necessarily this tree.
         Command::Verify(args) => verify::run(tree, &args, &mut steps),
+        Command::States(args) => states::run(&args),
+        Command::Hat(args) => hat::run(&args),
         Command::Config(command) => config::run(&command),
         Command::TestInputs(args) => build::test_inputs(&tree()?, &args, &mut steps),
     }

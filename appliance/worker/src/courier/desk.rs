@@ -386,6 +386,7 @@ impl Desk {
     fn answered(&mut self, now: Boot, slot: u64, outcome: Outcome) {
         let Some(held) = self.held.get_mut(&slot) else { return };
         self.tally.outcomes.add(outcome);
+        self.tally.last = Some(outcome);
         let disposition = outcome.disposition();
         match disposition {
             Disposition::Delete => {

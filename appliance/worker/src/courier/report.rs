@@ -102,6 +102,9 @@ impl<W: Write> Reporter<W> {
         self.writer.count("calls", tally.calls);
         self.writer.count("waiting", desk.watching() as u64);
         self.writer.count("held", desk.holding() as u64);
+        if let Some(last) = tally.last {
+            self.writer.fact("last", last.word());
+        }
         for trouble in Trouble::ALL {
             self.writer.count(trouble.counter(), tally.troubles(*trouble));
         }

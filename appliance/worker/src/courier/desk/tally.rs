@@ -1,7 +1,7 @@
 //! What the desk counts, for the health file and the log.
 
 use super::Trouble;
-use crate::Counters;
+use crate::{Counters, Outcome};
 
 /// Counts since the start.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,8 @@ pub struct Tally {
     pub calls: u64,
     /// The mover's answers.
     pub outcomes: Counters,
+    /// What became of the last order.
+    pub last: Option<Outcome>,
     troubles: [u64; Trouble::ALL.len()],
 }
 
