@@ -76,7 +76,11 @@ codes! {
     DataMissing = "STO-09", "the data partition could not be used for writing";
     DiskFilling = "STO-10", "the room for files is running short";
     CardWorn = "STO-11", "the card is near the end of its life";
-    StateUnchecked = "STO-12", "the state file system could not be checked, and is used all the same";
+    CardUnchecked = "STO-12", "a file system of the card could not be checked, and is used all the same";
+    DataUnrecognised = "STO-13", "the place of the files holds something that is not the box's, and is left alone";
+    DataRepaired = "STO-14", "the file system of the files was damaged and has been repaired";
+    DataNotGrown = "STO-15", "the room for files does not reach to the end of the card";
+    StateFull = "STO-16", "the state partition had no room left when the box started";
 
     OtherSlot = "SLT-01", "the box runs the other of its two systems, because the usual one did not start";
     Updating = "UPD-01", "a new version is being written to the other slot";

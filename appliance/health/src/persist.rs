@@ -20,6 +20,33 @@ pub const VERSION: u32 = 1;
 pub struct PersistTable {
     /// The paths, in the order in which they are bound.
     pub paths: Vec<PersistPath>,
+    /// The folders of the data partition.
+    pub folders: Vec<DataFolder>,
+}
+
+/// A folder on the data partition. It is bound nowhere: the partition is mounted at `/data`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DataFolder {
+    /// Its name below `/data`.
+    pub data: RelativePath,
+    /// Its permissions; 0755 where not given.
+    pub mode: Option<Mode>,
+    /// Its owner.
+    #[serde(default)]
+    pub uid: u32,
+    /// Its group.
+    #[serde(default)]
+    pub gid: u32,
+    /// What it is for.
+    pub why: String,
+}
+
+impl DataFolder {
+    /// The permissions, given or usual.
+    pub fn permissions(&self) -> u32 {
+        self.mode.map_or(0o755, |Mode(bits)| bits)
+    }
 }
 
 /// One path that is kept.
@@ -153,6 +180,8 @@ struct Raw {
     _version: i64,
     #[serde(default)]
     path: Vec<Spanned<PersistPath>>,
+    #[serde(default)]
+    folder: Vec<Spanned<DataFolder>>,
 }
 
 impl PersistTable {
@@ -190,6 +219,22 @@ impl PersistTable {
                 }
             }
         }
-        Ok(Self { paths: document.content.path.into_iter().map(Spanned::into_inner).collect() })
+        let folders = &document.content.folder;
+        document.distinct_by("the folder", folders, |row| row.data.clone(), "make each folder once")?;
+        for row in folders {
+            let DataFolder { data, why, .. } = row.get_ref();
+            if data.as_str().contains('/') {
+                let what = format!("'{data}' lies inside another folder");
+                return Err(document.broken(row, what, "name folders directly below /data"));
+            }
+            if why.trim().is_empty() {
+                let what = format!("'{data}' does not say what it is for");
+                return Err(document.broken(row, what, "say in 'why' what it is for"));
+            }
+        }
+        Ok(Self {
+            paths: document.content.path.into_iter().map(Spanned::into_inner).collect(),
+            folders: document.content.folder.into_iter().map(Spanned::into_inner).collect(),
+        })
     }
 }

@@ -27,6 +27,9 @@ fn a_table_is_read_in_its_order_with_what_is_usual_filled_in() {
     let file = parse("version = 1\n[[path]]\nstate='a'\nat='/etc/a'\nkind='file'\nwhy='w'").unwrap();
     assert_eq!(file.paths[0].permissions(), 0o644);
     assert!(parse("version = 1").unwrap().paths.is_empty());
+    assert_eq!(table.folders[0].data.as_str(), "source");
+    assert_eq!((table.folders[0].permissions(), table.folders[0].uid), (0o1770, 802));
+    assert_eq!(table.folders[1].permissions(), 0o755);
 }
 
 #[test]
@@ -55,6 +58,19 @@ fn places_that_are_made_anew_at_each_boot_cannot_be_kept() {
     }
     let message = mistake("at = \"/var/log\"", "at = \"/etc/machine-id\"");
     assert!(message.contains("kept by the initramfs program"), "{message}");
+}
+
+#[test]
+fn a_folder_of_the_data_partition_lies_directly_below_it_once_and_says_what_it_is_for() {
+    for bad in ["/source", "..", "a//b", ""] {
+        let message = mistake("data = \"source\"", &format!("data = \"{bad}\""));
+        assert!(message.contains("relative path"), "{bad}: {message}");
+    }
+    assert!(mistake("data = \"source\"", "data = \"a/b\"").contains("lies inside another folder"));
+    let message = mistake("data = \"source\"", "data = \"destination\"");
+    assert!(message.contains("'destination' is already used in line"), "{message}");
+    assert!(mistake("why = \"in\"", "why = \"\"").contains("does not say what it is for"));
+    assert!(mistake("data = \"source\"", "date = \"source\"").contains("unknown field `date`"));
 }
 
 #[test]
@@ -129,4 +145,7 @@ fn the_table_of_the_tree_is_read() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let table = PersistTable::load(&path.join("../../overlay/usr/share/stayput/persist.toml")).unwrap();
     assert!(table.paths.iter().any(|row| row.at.as_str() == "/var/log/journal"));
+    // The folders that stayput.toml names where nothing else is said.
+    let folders: Vec<_> = table.folders.iter().map(|row| row.data.as_str()).collect();
+    assert_eq!(folders, ["source", "destination"]);
 }

@@ -64,6 +64,8 @@ pub struct Arguments {
     pub verity: Verity,
     /// `stayput.state`: the partition that keeps state.
     pub state: u16,
+    /// `stayput.data`: the partition that keeps the files.
+    pub data: u16,
     /// `stayput.marks`: the raw partition with the marks of a new card.
     pub marks: u16,
     /// `stayput.marks_at`: where on it they begin, in bytes.
@@ -98,17 +100,19 @@ impl Arguments {
             root: partition("stayput.root")?,
             verity: checked(value(verity::ARGUMENT, CHECKED)?)?,
             state: partition("stayput.state")?,
+            data: partition("stayput.data")?,
             marks: partition("stayput.marks")?,
             marks_at: place(value("stayput.marks_at", PLACE)?)?,
         };
-        let Self { root, state, marks, .. } = arguments;
-        for (first, one, second, other) in [
-            ("stayput.root", root, "stayput.state", state),
-            ("stayput.root", root, "stayput.marks", marks),
-            ("stayput.state", state, "stayput.marks", marks),
-        ] {
-            if one == other {
-                return Err(Error::SamePartition { first, second, number: one });
+        let all = [
+            ("stayput.root", arguments.root),
+            ("stayput.state", arguments.state),
+            ("stayput.data", arguments.data),
+            ("stayput.marks", arguments.marks),
+        ];
+        for (at, (first, number)) in all.into_iter().enumerate() {
+            if let Some((second, _)) = all[at + 1..].iter().find(|(_, other)| *other == number) {
+                return Err(Error::SamePartition { first, second, number });
             }
         }
         Ok(arguments)
@@ -154,7 +158,7 @@ mod tests {
 
     const LINE: &str = "console=ttyAMA0 audit=0 panic=10 stayput.slot=a stayput.disk=53544159 stayput.root=7 \
                         stayput.verity=13870:abababababababababababababababababababababababababababababababab \
-                        stayput.state=10 stayput.marks=5 stayput.marks_at=8388608\n";
+                        stayput.state=10 stayput.data=4 stayput.marks=5 stayput.marks_at=8388608\n";
 
     #[test]
     fn the_boot_scripts_line_is_understood() {
@@ -164,6 +168,7 @@ mod tests {
             root: 7,
             verity: Verity::new(13_870, [0xab; 32]).unwrap(),
             state: 10,
+            data: 4,
             marks: 5,
             marks_at: 8 << 20,
         };
@@ -186,7 +191,7 @@ mod tests {
 
     #[test]
     fn each_argument_that_is_missing_or_wrong_is_named() {
-        for key in ["slot", "disk", "root", "verity", "state", "marks", "marks_at"] {
+        for key in ["slot", "disk", "root", "verity", "state", "data", "marks", "marks_at"] {
             let line = LINE.replace(&format!("stayput.{key}="), &format!("stayput.{key}s="));
             let message = Arguments::parse(&line).unwrap_err().to_string();
             assert!(message.contains(&format!("stayput.{key}= is missing")), "{message}");
@@ -224,6 +229,8 @@ mod tests {
     fn one_partition_cannot_be_two_things() {
         let error = Arguments::parse(&LINE.replace("state=10", "state=7")).unwrap_err();
         assert_eq!(error, Error::SamePartition { first: "stayput.root", second: "stayput.state", number: 7 });
+        let error = Arguments::parse(&LINE.replace("data=4", "data=5")).unwrap_err();
+        assert_eq!(error, Error::SamePartition { first: "stayput.data", second: "stayput.marks", number: 5 });
     }
 
     proptest! {

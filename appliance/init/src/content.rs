@@ -7,13 +7,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use crate::signature;
-use crate::superblock::{self, MAKING_LABEL, Place, STATE_LABEL, Superblock};
+use crate::superblock::{self, MAKING_LABEL, Place, Superblock};
 
 /// What was found on a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
-    /// Our file system, whole.
-    State,
+    /// The file system that belongs here, whole.
+    Ours,
     /// One of ours that was never finished, so nothing has been kept on it.
     Making,
     /// A file system or something else that holds data, in words.
@@ -26,20 +26,23 @@ pub enum Content {
         block: u64,
         /// The block of a copy, for the repair.
         copy: u64,
+        /// Whether all its copies are there and of one kind, so that the head alone is damaged. What another use of the
+        /// card has left of an earlier file system has gaps.
+        whole: bool,
     },
     /// Nothing that is recognised: zeros, or what a used card had there.
     Nothing,
 }
 
-/// Looks at the partition. That a part of it cannot be read is an error: what is not seen may be data.
-pub fn look(device: &Path) -> io::Result<Content> {
+/// Looks at the partition where a file system labelled `ours` belongs. That a part of it cannot be read is an error: what is not seen may be data.
+pub fn look(device: &Path, ours: &str) -> io::Result<Content> {
     let mut file = File::open(device)?;
     let size = file.seek(SeekFrom::End(0))?;
     let mut first = [0; superblock::LENGTH];
     file.read_exact_at(&mut first, superblock::START)?;
     if let Some(Superblock { label, .. }) = Superblock::parse(&first) {
         return Ok(match label.as_str() {
-            STATE_LABEL => Content::State,
+            label if label == ours => Content::Ours,
             MAKING_LABEL => Content::Making,
             "" => Content::Foreign("an ext file system without a label".to_owned()),
             _ => Content::Foreign(format!("an ext file system labelled '{label}'")),
@@ -52,12 +55,31 @@ pub fn look(device: &Path) -> io::Result<Content> {
     Ok(match copies.iter().find(|(_, copy)| copy.label != MAKING_LABEL) {
         Some((place, copy)) => {
             let (block, number) = place.block();
-            Content::Beheaded { label: copy.label.clone(), block, copy: number }
+            let whole = all_there(&copies, copy, size);
+            Content::Beheaded { label: copy.label.clone(), block, copy: number, whole }
         }
         None if copies.is_empty() => Content::Nothing,
         // Of the super blocks the first is written last.
         None => Content::Making,
     })
+}
+
+/// Whether each copy of the file system that `one` speaks of is in its place.
+fn all_there(copies: &[(Place, Superblock)], one: &Superblock, size: u64) -> bool {
+    let places = superblock::copies(one.bytes().min(size));
+    let mut places = places.iter().filter(|place| place.belongs_to(one)).peekable();
+    let alike = |found: &Superblock| (&found.label, found.uuid) == (&one.label, one.uuid);
+    places.peek().is_some()
+        && places.all(|place| copies.iter().any(|(there, found)| there == place && alike(found)))
+}
+
+/// The sizes of the partition and of the ext file system whose first super block is there.
+pub fn sizes(device: &Path) -> io::Result<(u64, Option<u64>)> {
+    let mut file = File::open(device)?;
+    let size = file.seek(SeekFrom::End(0))?;
+    let mut first = [0; superblock::LENGTH];
+    file.read_exact_at(&mut first, superblock::START)?;
+    Ok((size, Superblock::parse(&first).map(|found| found.bytes())))
 }
 
 /// Whether a copy still has the label of a file system that is being made.
@@ -101,6 +123,9 @@ pub(crate) mod tests {
 
     pub(crate) const SIZE: u64 = 512 << 20;
 
+    /// What belongs on a partition in these tests.
+    pub(crate) const OURS: &str = "stayput-state";
+
     /// A partition of the card's size that takes no room; the folder goes with it.
     pub(crate) fn partition() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -123,14 +148,16 @@ pub(crate) mod tests {
     #[test]
     fn the_first_super_blocks_label_decides_whether_it_is_ours() {
         let (_directory, device) = partition();
-        assert_eq!(look(&device).unwrap(), Content::Nothing);
-        put_superblock(&device, 0, STATE_LABEL);
-        assert_eq!(look(&device).unwrap(), Content::State);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Nothing);
+        put_superblock(&device, 0, OURS);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Ours);
         put_superblock(&device, 0, MAKING_LABEL);
-        assert_eq!(look(&device).unwrap(), Content::Making);
-        for other in ["", "stayput", "stayput-state2", "STAYPUT-STATE", "stayput-makin"] {
+        assert_eq!(look(&device, OURS).unwrap(), Content::Making);
+        for other in ["", "stayput", "stayput-data", "stayput-state2", "STAYPUT-STATE", "stayput-makin"] {
             put_superblock(&device, 0, other);
-            let Content::Foreign(what) = look(&device).unwrap() else { panic!("{other:?} is not ours") };
+            let Content::Foreign(what) = look(&device, OURS).unwrap() else {
+                panic!("{other:?} is not ours")
+            };
             assert!(what.contains(if other.is_empty() { "without a label" } else { other }), "{what}");
         }
     }
@@ -139,22 +166,35 @@ pub(crate) mod tests {
     fn one_copy_that_is_left_speaks_for_the_file_system_whose_head_is_gone() {
         for number in 1..=superblock::copies(SIZE).len() {
             let (_directory, device) = partition();
-            put_superblock(&device, number, STATE_LABEL);
-            let Content::Beheaded { label, block, copy } = look(&device).unwrap() else {
+            put_superblock(&device, number, OURS);
+            let Content::Beheaded { label, block, copy, whole } = look(&device, OURS).unwrap() else {
                 panic!("copy {number} was overlooked");
             };
-            assert_eq!(label, STATE_LABEL);
+            assert_eq!((label.as_str(), whole), (OURS, false));
             assert_eq!(superblock::copies(SIZE)[number - 1].at, block * copy);
         }
+    }
+
+    #[test]
+    fn a_file_system_is_whole_but_for_its_head_only_where_every_copy_is_there() {
+        let (_directory, device) = partition();
+        let whole = || matches!(look(&device, OURS).unwrap(), Content::Beheaded { whole: true, .. });
+        put_superblock(&device, 1, OURS);
+        assert!(!whole());
+        put_superblock(&device, 2, OURS);
+        assert!(whole());
+        // Of another file system, from another life of the card.
+        put(&device, superblock::copies(SIZE)[1].at + 0x68, b"another");
+        assert!(!whole());
     }
 
     #[test]
     fn the_copies_of_an_unfinished_file_system_are_not_taken_for_one_in_use() {
         let (_directory, device) = partition();
         put_superblock(&device, 1, MAKING_LABEL);
-        assert_eq!(look(&device).unwrap(), Content::Making);
-        put_superblock(&device, 2, STATE_LABEL);
-        assert!(matches!(look(&device).unwrap(), Content::Beheaded { .. }));
+        assert_eq!(look(&device, OURS).unwrap(), Content::Making);
+        put_superblock(&device, 2, OURS);
+        assert!(matches!(look(&device, OURS).unwrap(), Content::Beheaded { .. }));
     }
 
     #[test]
@@ -162,7 +202,7 @@ pub(crate) mod tests {
         let (_directory, device) = partition();
         let places = superblock::copies(SIZE);
         put(&device, places[0].at, &labelled(b"old", Some(places[1])));
-        assert_eq!(look(&device).unwrap(), Content::Nothing);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Nothing);
     }
 
     #[test]
@@ -174,7 +214,7 @@ pub(crate) mod tests {
         for at in [0, 8 << 20, 32 << 20, 64 << 20, 128 << 20, 384 << 20, SIZE - (1 << 20)] {
             put(&device, at, &noise);
         }
-        assert_eq!(look(&device).unwrap(), Content::Nothing);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Nothing);
     }
 
     #[test]
@@ -182,7 +222,7 @@ pub(crate) mod tests {
         let (_directory, device) = partition();
         put_superblock(&device, 1, MAKING_LABEL);
         put(&device, 0, b"XFSB");
-        assert_eq!(look(&device).unwrap(), Content::Foreign("an XFS file system".to_owned()));
+        assert_eq!(look(&device, OURS).unwrap(), Content::Foreign("an XFS file system".to_owned()));
     }
 
     #[test]
@@ -196,7 +236,7 @@ pub(crate) mod tests {
         assert!(copies_lag(&device).unwrap());
         remove_copies(&device).unwrap();
         assert!(!copies_lag(&device).unwrap());
-        assert_eq!(look(&device).unwrap(), Content::Making);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Making);
         let mut after = [0; 8];
         File::open(&device).unwrap().read_exact_at(&mut after, place.at + 1024).unwrap();
         assert_eq!(&after, b"precious");
@@ -206,6 +246,6 @@ pub(crate) mod tests {
     fn a_partition_that_is_shorter_than_a_super_block_is_an_error() {
         let (_directory, device) = partition();
         File::options().write(true).open(&device).unwrap().set_len(1024).unwrap();
-        assert!(look(&device).is_err());
+        assert!(look(&device, OURS).is_err());
     }
 }

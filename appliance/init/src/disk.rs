@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::cmdline::{Arguments, DiskId};
 use crate::error::Error;
 use crate::log::Log;
+use crate::mark::Marks;
 use crate::mbr;
 
 /// How long a disk may take to show up. Cards are slow to power up, and slower in a slot that makes bad contact.
@@ -18,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a disk of a kind that the box does not boot from is left aside while a better one may still show up.
 const DOUBT: Duration = Duration::from_secs(3);
 
-/// How long state's and marks' partitions may come after the root's.
+/// How long the partitions of state, data and marks may come after the root's.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Between two looks.
@@ -57,14 +58,27 @@ pub struct Disk {
     pub id: DiskId,
     /// How many other disks carry the id.
     pub others: u64,
+    /// The whole disk's device.
+    pub device: PathBuf,
     /// The root file system's device.
     pub root: PathBuf,
     /// The state partition's device, when there is one.
     pub state: Option<PathBuf>,
+    /// The data partition's device, when there is one.
+    pub data: Option<PathBuf>,
+    /// The data partition's number in the table.
+    pub data_number: u16,
     /// The device with the marks of a new card, when there is one.
     pub marks: Option<PathBuf>,
     /// Where on it they begin, in bytes.
     pub marks_at: u64,
+}
+
+impl Disk {
+    /// The marks of a new card.
+    pub fn marks(&self) -> Marks<'_> {
+        Marks { device: self.marks.as_deref(), at: self.marks_at }
+    }
 }
 
 impl fmt::Display for Disk {
@@ -73,10 +87,10 @@ impl fmt::Display for Disk {
             Some(path) => path.display().to_string(),
             None => "missing".to_owned(),
         };
-        let (state, marks) = (shown(&self.state), shown(&self.marks));
+        let [state, data, marks] = [&self.state, &self.data, &self.marks].map(shown);
         write!(
             out,
-            "{} has id {}: root {}, state {state}, marks {marks}",
+            "{} has id {}: root {}, state {state}, data {data}, marks {marks}",
             self.name,
             self.id,
             self.root.display()
@@ -165,15 +179,16 @@ pub fn find(system: &System, arguments: &Arguments, log: &mut Log) -> Result<Dis
 fn with_partitions(system: &System, disk: &str, others: usize, arguments: &Arguments) -> Result<Disk, Error> {
     let begun = Instant::now();
     loop {
-        let [root, state, marks] =
-            [arguments.root, arguments.state, arguments.marks].map(|number| system.partition(disk, number));
+        let [root, state, data, marks] = [arguments.root, arguments.state, arguments.data, arguments.marks]
+            .map(|number| system.partition(disk, number));
         let late = begun.elapsed() >= system.grace;
         if let Some(root) = root
-            && (late || (state.is_some() && marks.is_some()))
+            && (late || (state.is_some() && data.is_some() && marks.is_some()))
         {
             let others = u64::try_from(others).unwrap_or(u64::MAX);
-            let (id, marks_at) = (arguments.disk, arguments.marks_at);
-            return Ok(Disk { name: disk.to_owned(), id, others, root, state, marks, marks_at });
+            let Arguments { disk: id, marks_at, data: data_number, .. } = *arguments;
+            let (name, device) = (disk.to_owned(), system.dev.join(disk));
+            return Ok(Disk { name, id, others, device, root, state, data, data_number, marks, marks_at });
         }
         if late {
             return Err(Error::NoPartition { disk: disk.to_owned(), number: arguments.root });
@@ -267,12 +282,13 @@ mod tests {
             };
             let verity = stayput_health::Verity::new(1, [0; 32]).unwrap();
             let (slot, disk) = (Slot::A, DiskId(ID));
-            let arguments = Arguments { slot, disk, root: 7, verity, state: 10, marks: 5, marks_at: 512 };
+            let (root, state, data, marks, marks_at) = (7, 10, 4, 5, 512);
+            let arguments = Arguments { slot, disk, root, verity, state, data, marks, marks_at };
             find(&system, &arguments, &mut Log::open())
         }
     }
 
-    const WHOLE: &[(&str, u16)] = &[("vda7", 7), ("vda10", 10), ("vda5", 5)];
+    const WHOLE: &[(&str, u16)] = &[("vda7", 7), ("vda10", 10), ("vda4", 4), ("vda5", 5)];
 
     #[test]
     fn the_disk_with_the_id_and_its_partitions_are_found_by_number() {
@@ -281,7 +297,9 @@ mod tests {
         let disk = kernel.find().unwrap();
         assert_eq!((disk.name.as_str(), disk.others), ("vda", 0));
         assert!(disk.root.ends_with("dev/vda7"));
+        assert!(disk.device.ends_with("dev/vda"));
         assert!(disk.state.unwrap().ends_with("dev/vda10"));
+        assert!(disk.data.unwrap().ends_with("dev/vda4"));
         assert!(disk.marks.unwrap().ends_with("dev/vda5"));
     }
 
@@ -291,7 +309,7 @@ mod tests {
             Kernel::new().disk("mmcblk0", ID, &[("mmcblk0p1", 1), ("mmcblk0p10", 10), ("mmcblk0p7", 7)]);
         let disk = kernel.find().unwrap();
         assert!(disk.state.unwrap().ends_with("mmcblk0p10"));
-        assert_eq!(disk.marks, None);
+        assert_eq!((disk.marks, disk.data), (None, None));
     }
 
     #[test]

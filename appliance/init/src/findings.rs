@@ -1,30 +1,59 @@
 //! What was found on the way up, folded into one health file.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 use stayput_health::{Code, DIRECTORY, Moment, Part, State, Writer};
 use stayput_slots::Slot;
 
 use crate::check::Check;
+use crate::data::{self, Data};
 use crate::log::Log;
 use crate::machine_id::Origin;
 use crate::modules::Loaded;
 use crate::notes::Reason;
 use crate::persist::Placed;
 use crate::state::Outcome;
+use crate::store::{Found, Why};
 
 /// Codes that this program reports, the worst first: the health file has room for one.
-const WORST_FIRST: [Code; 9] = [
+const WORST_FIRST: [Code; 14] = [
+    Code::DataUnrecognised,
+    Code::DataMissing,
     Code::StateVolatile,
     Code::MachineIdVolatile,
     Code::MachineIdReplaced,
     Code::PersistFailed,
-    Code::StateUnchecked,
+    Code::StateFull,
+    Code::DataRepaired,
+    Code::CardUnchecked,
     Code::StateRepaired,
     Code::OtherSlot,
+    Code::DataNotGrown,
     Code::SameDiskTwice,
     Code::BootModules,
 ];
+
+/// What the box's own records need in order to be kept: an identity, a journal's file, a settings file.
+const STATE_NEEDS: u64 = 8 << 20;
+
+fn in_use(found: &Found, repaired: Code) -> (&'static str, Option<Code>) {
+    match found {
+        Found::Kept { check: Check::Clean, .. } => ("kept", None),
+        Found::Kept { check: Check::Repaired, .. } => ("repaired", Some(repaired)),
+        Found::Kept { check: Check::NotMade { .. }, .. } => ("unchecked", Some(Code::CardUnchecked)),
+        Found::New => ("new", None),
+    }
+}
+
+fn out_of_use(why: Why) -> (&'static str, Code) {
+    match why {
+        Why::Missing => ("missing", Code::DataMissing),
+        Why::Foreign => ("foreign", Code::DataUnrecognised),
+        Why::Unfinished => ("checking", Code::DataMissing),
+        Why::Broken => ("broken", Code::DataMissing),
+    }
+}
 
 /// Everything worth telling.
 #[derive(Debug, Default)]
@@ -70,14 +99,46 @@ impl Findings {
     /// The state partition.
     pub fn state(&mut self, outcome: &Outcome) {
         let (word, code) = match outcome {
-            Outcome::Kept { check: Check::Clean, .. } => ("kept", None),
-            Outcome::Kept { check: Check::Repaired, .. } => ("repaired", Some(Code::StateRepaired)),
-            Outcome::Kept { check: Check::NotMade { .. }, .. } => ("unchecked", Some(Code::StateUnchecked)),
-            Outcome::New => ("new", None),
+            Outcome::Card(found) => in_use(found, Code::StateRepaired),
             Outcome::Volatile { .. } => ("volatile", Some(Code::StateVolatile)),
         };
         self.facts.push(("state", word));
         self.codes.extend(code);
+    }
+
+    /// The data partition.
+    pub fn data(&mut self, data: &Data) {
+        let (word, code) = match &data.outcome {
+            data::Outcome::Ready(found) => in_use(found, Code::DataRepaired),
+            data::Outcome::ReadOnly(unusable) => ("readonly", Some(out_of_use(unusable.why).1)),
+            data::Outcome::Absent(unusable) => {
+                let (word, code) = out_of_use(unusable.why);
+                (word, Some(code))
+            }
+        };
+        self.facts.push(("data", word));
+        self.codes.extend(code);
+        if data.not_grown.is_some() {
+            self.codes.push(Code::DataNotGrown);
+        }
+        self.counters.push(("folders-failed", data.folders.failed));
+        if data.folders.failed > 0 {
+            self.codes.push(Code::PersistFailed);
+        }
+    }
+
+    /// How much room is left. Only what is on the card counts: memory is empty again after the next start.
+    pub fn room(&mut self, root: &Path, state: &Outcome, data: &Data) {
+        let free = |name| rustix::fs::statvfs(root.join(name)).map(|found| found.f_bavail * found.f_frsize);
+        if let (Outcome::Card(_), Ok(free)) = (state, free("state")) {
+            self.counters.push(("state-free-mib", free >> 20));
+            if free < STATE_NEEDS {
+                self.codes.push(Code::StateFull);
+            }
+        }
+        if let (data::Outcome::Ready(_), Ok(free)) = (&data.outcome, free("data")) {
+            self.counters.push(("data-free-mib", free >> 20));
+        }
     }
 
     /// The persistent paths.
@@ -95,7 +156,7 @@ impl Findings {
             (Origin::ThisBoot, _) | (_, Outcome::Volatile { .. }) => {
                 ("volatile", Some(Code::MachineIdVolatile))
             }
-            (Origin::Replaced, _) | (Origin::New, Outcome::Kept { mark_stands: false, .. }) => {
+            (Origin::Replaced, _) | (Origin::New, Outcome::Card(Found::Kept { mark_stands: false, .. })) => {
                 ("replaced", Some(Code::MachineIdReplaced))
             }
             (Origin::New, _) => ("new", None),
@@ -137,12 +198,57 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Unusable;
 
-    const KEPT: Outcome = Outcome::Kept { check: Check::Clean, mark_stands: false };
-    const REPAIRED: Outcome = Outcome::Kept { check: Check::Repaired, mark_stands: false };
+    const KEPT: Outcome = Outcome::Card(Found::Kept { check: Check::Clean, mark_stands: false });
+    const REPAIRED: Outcome = Outcome::Card(Found::Kept { check: Check::Repaired, mark_stands: false });
+    const NEW: Outcome = Outcome::Card(Found::New);
 
     fn unchecked() -> Outcome {
-        Outcome::Kept { check: Check::NotMade { reason: "gone".to_owned() }, mark_stands: false }
+        let check = Check::NotMade { reason: "gone".to_owned() };
+        Outcome::Card(Found::Kept { check, mark_stands: false })
+    }
+
+    fn unusable(why: Why) -> Unusable {
+        Unusable { why, reason: String::new() }
+    }
+
+    fn data(outcome: data::Outcome, not_grown: Option<&str>) -> Data {
+        Data { outcome, not_grown: not_grown.map(str::to_owned), folders: Placed::default() }
+    }
+
+    #[test]
+    fn each_way_in_which_data_is_out_of_use_has_its_word_and_its_code() {
+        let rows = [
+            (data::Outcome::Absent(unusable(Why::Missing)), "missing", Code::DataMissing),
+            (data::Outcome::Absent(unusable(Why::Foreign)), "foreign", Code::DataUnrecognised),
+            (data::Outcome::Absent(unusable(Why::Unfinished)), "checking", Code::DataMissing),
+            (data::Outcome::Absent(unusable(Why::Broken)), "broken", Code::DataMissing),
+            (data::Outcome::ReadOnly(unusable(Why::Broken)), "readonly", Code::DataMissing),
+            (data::Outcome::ReadOnly(unusable(Why::Foreign)), "readonly", Code::DataUnrecognised),
+        ];
+        for (outcome, word, code) in rows {
+            let mut findings = Findings::default();
+            findings.data(&data(outcome, None));
+            assert_eq!((&findings.facts[..], findings.verdict().1), (&[("data", word)][..], code));
+        }
+        let mut findings = Findings::default();
+        findings.data(&data(data::Outcome::Ready(Found::New), None));
+        assert_eq!((&findings.facts[..], findings.codes.len()), (&[("data", "new")][..], 0));
+        findings.data(&data(data::Outcome::Ready(Found::New), Some("no step")));
+        assert_eq!(findings.verdict(), (State::Degraded, Code::DataNotGrown));
+    }
+
+    #[test]
+    fn state_without_room_is_told_and_memory_in_its_place_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("state")).unwrap();
+        let mut findings = Findings::default();
+        findings.room(root.path(), &KEPT, &data(data::Outcome::Absent(unusable(Why::Missing)), None));
+        assert!(matches!(findings.counters[..], [("state-free-mib", _)]), "{:?}", findings.counters);
+        let mut findings = Findings::default();
+        findings.room(root.path(), &volatile(), &data(data::Outcome::Ready(Found::New), None));
+        assert!(findings.counters.is_empty() && findings.codes.is_empty(), "no folder 'data' is there");
     }
 
     fn volatile() -> Outcome {
@@ -155,9 +261,9 @@ mod tests {
         findings.slot(Slot::A);
         findings.modules(Loaded { loaded: 9, passed: 1, ..Loaded::default() });
         findings.same_disks(0);
-        findings.state(&Outcome::New);
+        findings.state(&NEW);
         findings.placed(Placed { placed: 4, failed: 0 });
-        findings.machine_id(Origin::New, &Outcome::New);
+        findings.machine_id(Origin::New, &NEW);
         assert_eq!(findings.verdict(), (State::Done, Code::Running));
         assert!(
             findings.facts.contains(&("machine-id", "new")) && findings.facts.contains(&("state", "new"))
@@ -189,6 +295,14 @@ mod tests {
         findings.placed(Placed::no_table());
         findings.machine_id(Origin::Replaced, &KEPT);
         findings.machine_id(Origin::ThisBoot, &KEPT);
+        for why in [Why::Missing, Why::Foreign] {
+            findings.data(&data(data::Outcome::Absent(unusable(why)), Some("worn")));
+        }
+        let repaired = Found::Kept { check: Check::Repaired, mark_stands: false };
+        findings.data(&data(data::Outcome::Ready(repaired), None));
+        findings.codes.push(Code::StateFull);
+        findings.codes.sort();
+        findings.codes.dedup();
         assert_eq!(findings.codes.len(), WORST_FIRST.len());
         assert!(findings.codes.iter().all(|code| WORST_FIRST.contains(code)), "{:?}", findings.codes);
     }
@@ -197,7 +311,7 @@ mod tests {
     fn what_could_not_be_looked_at_is_not_reported_as_good() {
         let mut findings = Findings::default();
         findings.state(&unchecked());
-        assert_eq!(findings.verdict(), (State::Degraded, Code::StateUnchecked));
+        assert_eq!(findings.verdict(), (State::Degraded, Code::CardUnchecked));
         assert_eq!(findings.facts, [("state", "unchecked")]);
         let mut findings = Findings::default();
         findings.modules(Loaded { no_list: true, ..Loaded::default() });
@@ -207,10 +321,10 @@ mod tests {
 
     #[test]
     fn where_a_machine_id_comes_from_is_judged_with_the_state_that_it_lies_on() {
-        let unfinished = Outcome::Kept { check: Check::Clean, mark_stands: true };
+        let unfinished = Outcome::Card(Found::Kept { check: Check::Clean, mark_stands: true });
         let rows = [
             (Origin::Kept, KEPT, "kept"),
-            (Origin::New, Outcome::New, "new"),
+            (Origin::New, NEW, "new"),
             (Origin::New, unfinished, "new"),
             (Origin::New, KEPT, "replaced"),
             (Origin::New, REPAIRED, "replaced"),

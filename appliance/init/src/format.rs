@@ -1,4 +1,4 @@
-//! Making the state file system, so that a power cut at any point is harmless.
+//! Making a file system, so that a power cut at any point is harmless.
 //!
 //! It is made under the label of an unfinished one and gets its own last. The programs write the copies of the super
 //! block first, wait, and then write the first one; so the first says "whole" only where all copies do, bar what the
@@ -10,76 +10,89 @@ use std::path::Path;
 
 use crate::content::{self, Content};
 use crate::log::Log;
-use crate::program::Programs;
+use crate::program::{Programs, Trouble};
 use crate::random;
-use crate::superblock::{MAKING_LABEL, STATE_LABEL};
+use crate::store::{Store, Unusable, Why};
+use crate::superblock::MAKING_LABEL;
 
 /// The options of the file system, all of them named: defaults change with the version of the program.
 const FEATURES: &str = "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,\
                         large_file,huge_file,dir_nlink,extra_isize,metadata_csum";
 
-/// The arguments of mke2fs. 8 KiB an inode: containers' layers have many small files.
-#[rustfmt::skip]
-const MAKE: [&str; 17] = [
-    "-F", "-q", "-t", "ext4", "-O", FEATURES, "-b", "4096", "-I", "256", "-i", "8192", "-m", "1", "-J", "size=16", "-E",
-];
-
-/// The rest of them.
-const AND: [&str; 3] = ["nodiscard,lazy_itable_init=0,lazy_journal_init=0", "-L", MAKING_LABEL];
+/// The arguments of mke2fs that all our file systems share; what differs is the [`Store`]'s.
+const MAKE: [&str; 14] =
+    ["-F", "-q", "-t", "ext4", "-O", FEATURES, "-b", "4096", "-I", "256", "-m", "1", "-L", MAKING_LABEL];
 
 /// Runs a program with arguments and gives its exit status.
-type Run<'a> = &'a mut dyn FnMut(&str, &[&str]) -> Result<i32, String>;
+type Run<'a> = &'a mut dyn FnMut(&str, &[&str]) -> Result<i32, Trouble>;
 
 /// Formats the partition.
-pub fn format(programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), String> {
+pub fn format(store: &Store, programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), Unusable> {
     // The program would poll for random numbers where a board has none yet, and in the end make do with poor ones.
     random::sixteen_bytes(log);
-    make(device, &mut |name, arguments| programs.run(name, arguments, log).map_err(|error| error.to_string()))
-        .map_err(|what| {
-            format!("could not format the state partition {}: {what}; replace the card", device.display())
-        })
+    let done = make(store, device, &mut |name, arguments| programs.run(name, arguments, log));
+    done.map_err(|failed| failed.at(store, "format", device))
 }
 
 /// Where the start that made the file system was cut off, brings the label of the copies in line.
-pub fn finish(programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), String> {
+pub fn finish(store: &Store, programs: &Programs<'_>, device: &Path, log: &mut Log) -> Result<(), Unusable> {
     let done = match content::copies_lag(device) {
         Ok(false) => Ok(()),
-        Ok(true) => label(device, &mut |name, arguments| {
-            programs.run(name, arguments, log).map_err(|error| error.to_string())
-        }),
-        Err(error) => Err(error.to_string()),
+        Ok(true) => label(store, device, &mut |name, arguments| programs.run(name, arguments, log)),
+        Err(error) => Err(error.into()),
     };
-    done.map_err(|what| {
-        format!(
-            "could not finish formatting the state partition {}: {what}; replace the card",
-            device.display()
-        )
-    })
+    done.map_err(|failed| failed.at(store, "finish formatting", device))
 }
 
-fn make(device: &Path, run: Run<'_>) -> Result<(), String> {
-    content::remove_copies(device).map_err(|error| error.to_string())?;
-    let path = device.display().to_string();
-    succeed("mke2fs", &[&MAKE[..], &AND, &[&path]].concat(), run)?;
-    sync(device).map_err(|error| error.to_string())?;
-    label(device, run)
+/// What kept a file system from being made.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("{0}")]
+    Program(#[from] Trouble),
+    #[error("{0}")]
+    Card(#[from] io::Error),
+    #[error("{name} ended with status {status}")]
+    Status { name: String, status: i32 },
+    #[error("afterwards it holds {0:?}")]
+    Other(Content),
+    #[error("afterwards the copies of its super block differ")]
+    CopiesDiffer,
 }
 
-fn label(device: &Path, run: Run<'_>) -> Result<(), String> {
-    succeed("tune2fs", &["-L", STATE_LABEL, &device.display().to_string()], run)?;
-    let done = sync(device).and_then(|()| Ok((content::look(device)?, content::copies_lag(device)?)));
-    match done {
-        Ok((Content::State, false)) => Ok(()),
-        Ok((Content::State, true)) => Err("afterwards the copies of its super block differ".to_owned()),
-        Ok((other, _)) => Err(format!("afterwards it holds {other:?}")),
-        Err(error) => Err(error.to_string()),
+impl Failed {
+    fn at(self, store: &Store, doing: &str, device: &Path) -> Unusable {
+        let (name, device) = (store.name, device.display());
+        let (why, remedy) = match &self {
+            // The next start makes it anew: nothing says yet that it is whole.
+            Self::Program(Trouble::Unfinished { .. }) => (Why::Unfinished, ""),
+            _ => (Why::Broken, "; replace the card"),
+        };
+        Unusable { why, reason: format!("could not {doing} the {name} partition {device}: {self}{remedy}") }
     }
 }
 
-fn succeed(name: &str, arguments: &[&str], run: Run<'_>) -> Result<(), String> {
+fn make(store: &Store, device: &Path, run: Run<'_>) -> Result<(), Failed> {
+    content::remove_copies(device)?;
+    let path = device.display().to_string();
+    succeed("mke2fs", &[&MAKE[..], store.making, &[&path]].concat(), run)?;
+    sync(device)?;
+    label(store, device, run)
+}
+
+fn label(store: &Store, device: &Path, run: Run<'_>) -> Result<(), Failed> {
+    succeed("tune2fs", &["-L", store.label, &device.display().to_string()], run)?;
+    sync(device)?;
+    match (content::look(device, store.label)?, content::copies_lag(device)?) {
+        (Content::Ours, false) => Ok(()),
+        (Content::Ours, true) => Err(Failed::CopiesDiffer),
+        (other, _) => Err(Failed::Other(other)),
+    }
+}
+
+fn succeed(name: &str, arguments: &[&str], run: Run<'_>) -> Result<(), Failed> {
     match run(name, arguments)? {
         0 => Ok(()),
-        status => Err(format!("{name} ended with status {status}")),
+        status => Err(Failed::Status { name: name.to_owned(), status }),
     }
 }
 
@@ -95,8 +108,9 @@ pub(crate) mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::content::tests::{SIZE, partition, put, put_superblock};
+    use crate::content::tests::{OURS, SIZE, partition, put, put_superblock};
     use crate::content::{copies_lag, look};
+    use crate::store::{DATA, STATE};
     use crate::superblock::{self, Superblock};
 
     /// A program of this machine; where it is missing the test says so and is left out.
@@ -111,8 +125,8 @@ pub(crate) mod tests {
         found
     }
 
-    fn run(name: &str, arguments: &[&str]) -> Result<i32, String> {
-        let output = Command::new(host(name).unwrap()).args(arguments).output().unwrap();
+    fn run(name: &str, arguments: &[&str]) -> Result<i32, Trouble> {
+        let output = Command::new(host(name).unwrap()).args(arguments).output()?;
         Ok(output.status.code().unwrap_or(-1))
     }
 
@@ -120,7 +134,7 @@ pub(crate) mod tests {
     pub(crate) fn made(device: &Path) -> bool {
         let there = ["mke2fs", "tune2fs", "e2fsck"].iter().all(|name| host(name).is_some());
         if there {
-            make(device, &mut run).unwrap();
+            make(&STATE, device, &mut run).unwrap();
         }
         there
     }
@@ -131,41 +145,54 @@ pub(crate) mod tests {
         if !made(&device) {
             return;
         }
-        assert_eq!(look(&device).unwrap(), Content::State);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Ours);
         assert!(!copies_lag(&device).unwrap());
         put(&device, superblock::START, &[0; superblock::LENGTH]);
         assert_eq!(
-            look(&device).unwrap(),
-            Content::Beheaded { label: STATE_LABEL.to_owned(), block: 4096, copy: 32768 }
+            look(&device, OURS).unwrap(),
+            Content::Beheaded { label: OURS.to_owned(), block: 4096, copy: 32768, whole: true }
         );
+    }
+
+    #[test]
+    fn data_is_made_with_its_own_label_on_a_partition_of_64_gb() {
+        let (_directory, device) = partition();
+        if host("mke2fs").is_none() {
+            return;
+        }
+        File::options().write(true).open(&device).unwrap().set_len(64 << 30).unwrap();
+        make(&DATA, &device, &mut run).unwrap();
+        assert_eq!(look(&device, DATA.label).unwrap(), Content::Ours);
+        assert_eq!(content::sizes(&device).unwrap(), (64 << 30, Some(64 << 30)));
+        assert!(matches!(look(&device, STATE.label).unwrap(), Content::Foreign(_)));
     }
 
     #[test]
     fn until_the_label_is_changed_it_counts_as_unfinished_with_or_without_its_head() {
         let (_directory, device) = partition();
         let cut = |name: &str, arguments: &[&str]| match name {
-            "tune2fs" => Err("the power went".to_owned()),
+            "tune2fs" => Err(Trouble::NotRun(io::Error::other("the power went"))),
             _ => run(name, arguments),
         };
         if host("mke2fs").is_none() {
             return;
         }
-        assert_eq!(make(&device, &mut { cut }).unwrap_err(), "the power went");
-        assert_eq!(look(&device).unwrap(), Content::Making);
+        assert_eq!(make(&STATE, &device, &mut { cut }).unwrap_err().to_string(), "the power went");
+        assert_eq!(look(&device, OURS).unwrap(), Content::Making);
         put(&device, superblock::START, &[0; superblock::LENGTH]);
-        assert_eq!(look(&device).unwrap(), Content::Making);
+        assert_eq!(look(&device, OURS).unwrap(), Content::Making);
     }
 
     #[test]
     fn a_program_that_fails_or_changes_nothing_is_told() {
         let (_directory, device) = partition();
-        let error = make(&device, &mut |_, _| Ok(1)).unwrap_err();
+        let error = make(&STATE, &device, &mut |_, _| Ok(1)).unwrap_err().to_string();
         assert!(error.contains("mke2fs ended with status 1"), "{error}");
-        let error = make(&device, &mut |_, _| Ok(0)).unwrap_err();
+        let error = make(&STATE, &device, &mut |_, _| Ok(0)).unwrap_err().to_string();
         assert!(error.contains("afterwards it holds Nothing"), "{error}");
-        put_superblock(&device, 0, STATE_LABEL);
+        put_superblock(&device, 0, OURS);
         put_superblock(&device, 1, MAKING_LABEL);
-        let error = label(&device, &mut |_, _| Ok(0)).unwrap_err();
+        let error = label(&STATE, &device, &mut |_, _| Ok(0)).unwrap_err().to_string();
         assert!(error.contains("copies of its super block differ"), "{error}");
     }
 
@@ -192,7 +219,7 @@ pub(crate) mod tests {
             bytes.read_exact_at(&mut block, copy.unwrap_or(superblock::START)).unwrap();
             match Superblock::parse(&block) {
                 None => NONE,
-                Some(found) if found.label == STATE_LABEL => STATE_LABEL,
+                Some(found) if found.label == OURS => OURS,
                 Some(_) => MAKING_LABEL,
             }
         })
@@ -203,11 +230,11 @@ pub(crate) mod tests {
         let (_directory, device) = partition();
         set(&device, from);
         let mut way = vec![from];
-        make(&device, &mut |name, _| {
+        make(&STATE, &device, &mut |name, _| {
             let steps = match name {
                 // It takes the first one away before it does anything else.
                 "mke2fs" => vec![[NONE, get(&device)[1], get(&device)[2]], [MAKING_LABEL; 3]],
-                _ => vec![[STATE_LABEL; 3]],
+                _ => vec![[OURS; 3]],
             };
             way.push(get(&device));
             for step in steps {
@@ -237,10 +264,10 @@ pub(crate) mod tests {
                 continue;
             }
             set(&device, blocks);
-            match look(&device).unwrap() {
-                Content::State => assert_eq!(blocks[0], STATE_LABEL),
+            match look(&device, OURS).unwrap() {
+                Content::Ours => assert_eq!(blocks[0], OURS),
                 Content::Nothing | Content::Making => {
-                    assert_ne!(blocks[0], STATE_LABEL);
+                    assert_ne!(blocks[0], OURS);
                     let way = way(blocks);
                     open.extend(way.windows(2).flat_map(|step| cuts(step[0], step[1])));
                 }

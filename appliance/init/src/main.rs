@@ -1,20 +1,22 @@
-//! The initramfs program: finds the slot, mounts root and state, hands over to systemd.
+//! The initramfs program: finds the slot, mounts root, state and data, hands over to systemd.
 //!
 //! The kernel starts it as process 1 with nothing but the initramfs. It goes through the [`stage::Stage`]s in order and
 //! ends by becoming systemd. Two kinds of trouble are told apart: without devices, disk or root file system there is no
-//! box, so it says why, waits so that a person can read it, and restarts; anything wrong with *state* must not keep the
+//! box, so it says why, waits so that a person can read it, and restarts; anything wrong with *state* or *data* must not keep the
 //! box from coming up, so it goes on without and says so in its health file.
 //! `docs/health.md` has the whole story.
 
 mod check;
 mod cmdline;
 mod content;
+mod data;
 mod devices;
 mod disk;
 mod dm;
 mod error;
 mod findings;
 mod format;
+mod growth;
 mod hand_over;
 mod log;
 mod machine_id;
@@ -25,9 +27,12 @@ mod notes;
 mod persist;
 mod program;
 mod random;
+mod requests;
+mod sector;
 mod signature;
 mod stage;
 mod state;
+mod store;
 mod superblock;
 mod verity;
 
@@ -41,6 +46,7 @@ use crate::cmdline::Arguments;
 use crate::error::Error;
 use crate::findings::Findings;
 use crate::log::Log;
+use crate::program::Programs;
 use crate::stage::Stage;
 
 /// Where the root file system is prepared.
@@ -91,7 +97,8 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     log.info(&format!("{} is mounted read-only", checked.display()));
 
     log.enter(Stage::State);
-    let outcome = state::prepare(&disk, Path::new(ROOT), log)?;
+    let programs = Programs::under(Path::new(ROOT));
+    let outcome = state::prepare(&disk, Path::new(ROOT), &programs, log)?;
     if outcome.is_good() {
         log.info(&outcome.to_string());
     } else {
@@ -101,12 +108,11 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
 
     log.enter(Stage::Persist);
     devices::mount_var(Path::new(ROOT))?;
-    let placed = match PersistTable::load(&Path::new(ROOT).join(PERSIST)) {
-        Ok(table) => persist::place(&persist::plan(&table, Path::new(ROOT)), log),
-        Err(error) => {
-            log.warn(&error.to_string());
-            persist::Placed::no_table()
-        }
+    let table = PersistTable::load(&Path::new(ROOT).join(PERSIST));
+    let table = table.inspect_err(|error| log.warn(&error.to_string())).ok();
+    let placed = match &table {
+        Some(table) => persist::place(&persist::plan(table, Path::new(ROOT)), log),
+        None => persist::Placed::no_table(),
     };
     log.info(&placed.to_string());
     findings.placed(placed);
@@ -116,6 +122,16 @@ fn boot(log: &mut Log) -> Result<Infallible, Error> {
     log.info(origin.sentence());
     findings.machine_id(origin, &outcome);
     state::settle(&outcome, origin, &disk, log);
+
+    log.enter(Stage::Data);
+    let data = data::prepare(&disk, Path::new(ROOT), table.as_ref(), &programs, log);
+    if data.is_good() {
+        log.info(&data.to_string());
+    } else {
+        log.warn(&data.to_string());
+    }
+    findings.data(&data);
+    findings.room(Path::new(ROOT), &outcome, &data);
 
     log.enter(Stage::HandOver);
     findings.report(log);

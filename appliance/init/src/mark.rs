@@ -1,33 +1,37 @@
-//! Reading and clearing the mark that the state partition of a new card has. Only where it stands may init format.
+//! Reading and clearing the mark that a partition of a new card has. Only where it stands may init format.
 
-use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::{Advice, fadvise};
 use stayput_health::marks::{Mark, Marked, SECTOR};
 
-/// Reads the state partition's mark; the first of the marks is at `first` on `device`.
-pub fn read(device: &Path, first: u64) -> io::Result<Mark> {
-    let mut sector = [0; SECTOR];
-    File::open(device)?.read_exact_at(&mut sector, first + Marked::State.offset())?;
-    Ok(Marked::State.read(&sector))
+use crate::sector;
+
+/// Where the marks lie.
+#[derive(Debug, Clone, Copy)]
+pub struct Marks<'a> {
+    /// The device, when there is one.
+    pub device: Option<&'a Path>,
+    /// Where on it the first begins, in bytes.
+    pub at: u64,
 }
 
-/// Clears the state partition's mark, and reads it back from the card rather than from memory.
-pub fn clear(device: &Path, first: u64) -> io::Result<()> {
-    let at = first + Marked::State.offset();
-    let file = OpenOptions::new().read(true).write(true).open(device)?;
-    file.write_all_at(&[0; SECTOR], at)?;
-    file.sync_all()?;
-    // Drops the written page, so that the next read goes to the card: some that are worn out take writes and keep none.
-    fadvise(&file, 0, None, Advice::DontNeed)?;
-    let mut sector = [0xff; SECTOR];
-    file.read_exact_at(&mut sector, at)?;
-    match Marked::State.read(&sector) {
-        Mark::Clear => Ok(()),
-        Mark::New | Mark::Unknown => Err(io::Error::other("the card does not keep what is written to it")),
+impl Marks<'_> {
+    /// Reads one.
+    pub fn read(self, marked: Marked) -> io::Result<Mark> {
+        let (device, at) = self.place(marked)?;
+        Ok(marked.read(&sector::read(device, at)?))
+    }
+
+    /// Clears one, and reads it back from the card rather than from memory.
+    pub fn clear(self, marked: Marked) -> io::Result<()> {
+        let (device, at) = self.place(marked)?;
+        sector::write(device, at, &[0; SECTOR])
+    }
+
+    fn place(&self, marked: Marked) -> io::Result<(&Path, u64)> {
+        let missing = || io::Error::new(io::ErrorKind::NotFound, "its partition is missing");
+        Ok((self.device.ok_or_else(missing)?, self.at + marked.offset()))
     }
 }
 
@@ -55,23 +59,28 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn clearing_takes_the_mark_away_and_nothing_beside_it() {
-        let (_directory, device) = new_card();
-        let before = fs::read(&device).unwrap();
-        assert_eq!(read(&device, AT).unwrap(), Mark::New);
-        clear(&device, AT).unwrap();
-        assert_eq!(read(&device, AT).unwrap(), Mark::Clear);
-        let after = fs::read(&device).unwrap();
-        let at = usize::try_from(AT).unwrap();
-        assert!(after[at..at + SECTOR].iter().all(|byte| *byte == 0));
-        assert!(after[..at] == before[..at] && after[at + SECTOR..] == before[at + SECTOR..]);
+    fn clearing_takes_one_mark_away_and_nothing_beside_it() {
+        for (marked, other) in [(Marked::State, Marked::Data), (Marked::Data, Marked::State)] {
+            let (_directory, device) = new_card();
+            let marks = Marks { device: Some(&device), at: AT };
+            let before = fs::read(&device).unwrap();
+            assert_eq!(marks.read(marked).unwrap(), Mark::New);
+            marks.clear(marked).unwrap();
+            assert_eq!(marks.read(marked).unwrap(), Mark::Clear);
+            assert_eq!(marks.read(other).unwrap(), Mark::New);
+            let after = fs::read(&device).unwrap();
+            let at = usize::try_from(AT + marked.offset()).unwrap();
+            assert!(after[at..at + SECTOR].iter().all(|byte| *byte == 0));
+            assert!(after[..at] == before[..at] && after[at + SECTOR..] == before[at + SECTOR..]);
+        }
     }
 
     #[test]
     fn a_mark_in_another_place_is_none() {
         let (_directory, device) = new_card();
-        for elsewhere in [0, AT - 512, AT + 512] {
-            assert_eq!(read(&device, elsewhere).unwrap(), Mark::Unknown, "{elsewhere}");
+        for elsewhere in [0, AT - 512, AT + 1024] {
+            let marks = Marks { device: Some(&device), at: elsewhere };
+            assert_eq!(marks.read(Marked::State).unwrap(), Mark::Unknown, "{elsewhere}");
         }
     }
 
@@ -79,8 +88,10 @@ pub(crate) mod tests {
     fn a_partition_that_is_too_short_or_missing_is_an_error_and_no_mark() {
         let directory = tempfile::tempdir().unwrap();
         let device = directory.path().join("vda5");
-        assert!(read(&device, AT).is_err());
+        for there in [Some(&*device), None] {
+            assert!(Marks { device: there, at: AT }.read(Marked::Data).is_err());
+        }
         fs::write(&device, [0; 4096]).unwrap();
-        assert!(read(&device, AT).is_err());
+        assert!(Marks { device: Some(&device), at: AT }.read(Marked::Data).is_err());
     }
 }

@@ -73,6 +73,22 @@ pub fn plan(table: &PersistTable, root: &Path) -> Vec<Row> {
     rows.collect()
 }
 
+/// The plan for the folders of the data partition, which is mounted at `at`.
+pub fn folders(table: &PersistTable, at: &Path) -> Vec<Row> {
+    let rows = table.folders.iter().map(|row| {
+        let path = at.join(row.data.as_str());
+        let keep = Operation::Keep {
+            path: path.clone(),
+            kind: PersistKind::Directory,
+            mode: row.permissions(),
+            uid: row.uid,
+            gid: row.gid,
+        };
+        Row { at: format!("/data/{}", row.data), operations: vec![keep] }
+    });
+    rows.collect()
+}
+
 /// How it went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Placed {
@@ -204,6 +220,16 @@ mod tests {
             Operation::Bind { from: kept, to: path("/r/etc/ssh/key") },
         ];
         assert_eq!(key.operations, expected);
+    }
+
+    #[test]
+    fn folders_of_the_data_partition_are_made_there_and_bound_nowhere() {
+        let text =
+            "version = 1\n[[folder]]\ndata = 'source'\nmode = '1770'\nuid = 802\ngid = 803\nwhy = 'w'\n";
+        let table = PersistTable::parse(text.as_bytes(), "t").unwrap();
+        let [row] = &folders(&table, Path::new("/r/data"))[..] else { panic!() };
+        let (path, kind) = (PathBuf::from("/r/data/source"), PersistKind::Directory);
+        assert_eq!(row.operations, [Operation::Keep { path, kind, mode: 0o1770, uid: 802, gid: 803 }]);
     }
 
     #[test]

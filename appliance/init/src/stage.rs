@@ -21,6 +21,8 @@ pub enum Stage {
     Persist,
     /// The machine id.
     MachineId,
+    /// The data partition: grown, checked, or made where the image says it is new.
+    Data,
     /// Health file, switch of root, systemd.
     HandOver,
 }
@@ -50,6 +52,7 @@ impl Stage {
             Self::State => "state",
             Self::Persist => "persist",
             Self::MachineId => "machine-id",
+            Self::Data => "data",
             Self::HandOver => "hand-over",
         }
     }

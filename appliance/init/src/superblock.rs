@@ -2,9 +2,6 @@
 //!
 //! The copies matter because the first can be damaged while every file is still there.
 
-/// The label of the file system that keeps state.
-pub const STATE_LABEL: &str = "stayput-state";
-
 /// The label of one that is being made: nothing has ever been kept on it.
 pub const MAKING_LABEL: &str = "stayput-making";
 
@@ -23,20 +20,36 @@ pub struct Superblock {
     shift: u32,
     /// The block group that it stands in.
     group: u16,
+    /// How many blocks the file system has.
+    blocks: u64,
+    /// Which file system it is of.
+    pub uuid: [u8; 16],
 }
 
 impl Superblock {
+    /// The file system's size in bytes; as large as a number can say where the fields make no sense.
+    pub fn bytes(&self) -> u64 {
+        1024_u64.checked_shl(self.shift).map_or(u64::MAX, |block| block.saturating_mul(self.blocks))
+    }
+
     /// What is in these bytes, if they are one.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let block = bytes.get(..LENGTH)?;
         if block[0x38..0x3a] != [0x53, 0xef] {
             return None;
         }
+        let word = |at: usize| u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]);
+        // The upper half counts where the feature `64bit` is set; elsewhere those bytes are anything.
+        let high = if word(0x60) & 0x80 == 0 { 0 } else { word(0x150) };
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&block[0x68..0x78]);
         let label = block[0x78..0x88].split(|byte| *byte == 0).next().unwrap_or_default();
         Some(Self {
             label: String::from_utf8_lossy(label).escape_debug().to_string(),
-            shift: u32::from_le_bytes([block[0x18], block[0x19], block[0x1a], block[0x1b]]),
+            shift: word(0x18),
             group: u16::from_le_bytes([block[0x5a], block[0x5b]]),
+            blocks: u64::from(high) << 32 | u64::from(word(0x04)),
+            uuid,
         })
     }
 }
@@ -51,6 +64,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// Whether the file system that `found` speaks of has a copy here.
+    pub fn belongs_to(&self, found: &Superblock) -> bool {
+        self.shift == found.shift
+    }
+
     /// Whether a super block that was found here is the copy that belongs here. One of a file system that once began
     /// elsewhere on the card names another group.
     pub fn is_home_of(&self, found: &Superblock) -> bool {
@@ -100,6 +118,8 @@ pub(crate) mod tests {
         let (shift, group) = place.map_or((2, 0), |place| (place.shift, place.group));
         bytes[0x18..0x1c].copy_from_slice(&shift.to_le_bytes());
         bytes[0x5a..0x5c].copy_from_slice(&group.to_le_bytes());
+        let blocks: u32 = (512 << 20) >> (10 + shift);
+        bytes[0x04..0x08].copy_from_slice(&blocks.to_le_bytes());
         bytes
     }
 
@@ -120,6 +140,21 @@ pub(crate) mod tests {
     #[test]
     fn a_label_from_outside_cannot_bring_control_characters_into_the_log() {
         assert_eq!(Superblock::parse(&labelled(b"\x1b[2J\n", None)).unwrap().label, "\\u{1b}[2J\\n");
+    }
+
+    #[test]
+    fn the_size_is_what_the_fields_say_and_never_wraps() {
+        let mut bytes = labelled(b"x", None);
+        bytes[0x04..0x08].copy_from_slice(&131_072_u32.to_le_bytes());
+        bytes[0x150..0x154].copy_from_slice(&7_u32.to_le_bytes());
+        assert_eq!(Superblock::parse(&bytes).unwrap().bytes(), 512 << 20);
+        bytes[0x60] = 0x80;
+        assert_eq!(Superblock::parse(&bytes).unwrap().bytes(), ((7 << 32) + 131_072) * 4096);
+        for hostile in [20_u32, 64, u32::MAX] {
+            bytes[0x150..0x154].fill(0xff);
+            bytes[0x18..0x1c].copy_from_slice(&hostile.to_le_bytes());
+            assert!(Superblock::parse(&bytes).unwrap().bytes() > 1 << 50, "{hostile}");
+        }
     }
 
     #[test]

@@ -218,9 +218,12 @@ table! {
     StateVolatile: Row::fault(Files, 3) => "STATE LOST", "Kept in memory only",
         "The card's own records cannot be kept, so the box forgets them when it is switched off.",
         "Then put in a new card with a new activation.";
-    DataMissing: Row::fault(Files, 4) => "NO FILES", "Data not usable",
-        "The part of the card that holds the files cannot be used for writing.",
-        "Those that can still be read are offered for collection. Then put in a new card.";
+    DataMissing: Row::fault(Files, 4) => "NO FILES", "Unusable[: {}]",
+        "The part of the card that holds the files cannot be used for writing[ ({})].",
+        "If it says checking, leave the power on for an hour, then restart. Else put in a new card.", telling Fact("data");
+    DataUnrecognised: Row::fault(Files, 7) => "NOT OURS", "Files place is taken",
+        "Where the files belong is something that this box has not made, and it is left alone.",
+        "Save what is needed of it on a PC, fill the card with zeros, and write the image anew.";
     PersistFailed: Row::fault(Files, 5) => "STATE FAULT", "A folder is not kept",
         "A folder that must be kept could not be put in its place.",
         "Then switch the box off and on; if it stays so, put in a new card.";
@@ -242,9 +245,12 @@ table! {
     MachineIdReplaced: Row::warning(Files, 5) => "NEW NUMBER", "Machine id replaced",
         "The machine's own number was lost and has been replaced by a new one.",
         "If the region does not know the box any more, it needs a new activation.";
-    StateUnchecked: Row::warning(Files, 6) => "NOT CHECKED", "Card check not made",
-        "The card's own records could not be checked, and are used all the same.",
+    CardUnchecked: Row::warning(Files, 6) => "NOT CHECKED", "Card check not made",
+        "The card's file systems could not all be checked, and are used all the same.",
         "Then switch the box off and on; if it stays so, put in a new card.";
+    DataRepaired: Row::warning(Files, 7) => "REPAIRED", "Files were damaged",
+        "The part of the card that holds the files was damaged and has been repaired.",
+        "Compare them with what was sent. If it happens again without a power cut, put in a new card.";
 
     // 7: the box's programs.
     PartFailed: Row::fault(Programs, 1) => "PART FAILED", "See STATUS.txt",
@@ -268,6 +274,12 @@ table! {
     OtherSlot: Row::warning(Programs, 3) => "SPARE SYSTEM", "Other slot[: {}]",
         "The usual system did not start[ ({})], and the box runs its other one.",
         "If the same light comes back, write the image to the card again; the files on it are kept.", telling Fact("why");
+    StateFull: Row::warning(Programs, 6) => "RECORDS FULL", "No room for records",
+        "The box's own records had no room left when it started; the files are not touched by that.",
+        "If the same light comes back, send STATUS.txt to whoever made the card.";
+    DataNotGrown: Row::warning(Programs, 7) => "SMALL ROOM", "Card not used fully",
+        "The room for files does not reach to the end of the card; the box works with less.",
+        "If the same light comes back, write the image to the card again; the files on it are kept.";
     UpdateFailed: Row::warning(Programs, 4) => "NOT UPDATED", "Old version goes on",
         "The new version was not taken, and the old one goes on working.",
         "It tries again with the next version; this one was bad or arrived damaged.";

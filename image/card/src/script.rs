@@ -95,14 +95,15 @@ pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
     let slots = [number("boot-a")?, number("root-a")?, number("boot-b")?, number("root-b")?];
     Ok(format!(
         "console={} audit=0 panic={} stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
-         {}=${{stayput_verity}} stayput.state={} stayput.marks={} stayput.marks_at={} stayput.why=${{stayput_why}} \
-         stayput.generation=${{stayput_generation}} stayput.slots={} stayput.copies_at={} stayput.notes_at={} \
-         watchdog.open_timeout={}",
+         {}=${{stayput_verity}} stayput.state={} stayput.data={} stayput.marks={} stayput.marks_at={} \
+         stayput.why=${{stayput_why}} stayput.generation=${{stayput_generation}} stayput.slots={} \
+         stayput.copies_at={} stayput.notes_at={} watchdog.open_timeout={}",
         board.console,
         RESTART_AFTER.as_secs(),
         layout.disk_id_hex(),
         verity::ARGUMENT,
         layout.partition("state")?.number,
+        layout.partition("data")?.number,
         layout.boot_state().number,
         layout.boot_state().marks,
         list(slots),

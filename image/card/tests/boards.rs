@@ -61,7 +61,7 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
         "if test \"${board}\" = \"qemu-arm\"; then",
         "setenv stayput_root 7",
         "console=ttyS0,115200 audit=0 panic=10 stayput.slot=${stayput_slot} stayput.disk=53544159 \
-         stayput.root=${stayput_root} stayput.verity=${stayput_verity} stayput.state=10 stayput.marks=5 \
+         stayput.root=${stayput_root} stayput.verity=${stayput_verity} stayput.state=10 stayput.data=4 stayput.marks=5 \
          stayput.marks_at=8388608 stayput.why=${stayput_why} stayput.generation=${stayput_generation} \
          stayput.slots=6,7,8,9 stayput.copies_at=0,4194304 stayput.notes_at=2097152,6291456 \
          watchdog.open_timeout=600",
