@@ -41,6 +41,19 @@ pub enum Error {
         /// How long was waited.
         waited: Duration,
     },
+    /// A recording of writes is damaged.
+    #[error(transparent)]
+    Log(#[from] crate::writelog::Broken),
+    /// A replay cannot go back.
+    #[error(
+        "a cut after {asked} writes was asked for when {done} were on the card for good; ask for cuts in their order"
+    )]
+    Backwards {
+        /// The cut.
+        asked: usize,
+        /// What was on the card.
+        done: usize,
+    },
     /// A host tool said no.
     #[error("{program} failed ({status}): {message}")]
     Tool {

@@ -19,6 +19,7 @@
 //!
 //! How the tests are run and what each mechanism rests on: `docs/testing.md`.
 
+mod card;
 mod console;
 mod credentials;
 mod disk;
@@ -34,8 +35,11 @@ mod patience;
 mod probe;
 mod process;
 mod qmp;
+mod replay;
 mod sockets;
+mod writelog;
 
+pub use card::Card;
 pub use console::{Console, Mark};
 pub use credentials::Credential;
 pub use error::{Error, Result};
@@ -48,6 +52,8 @@ pub use options::{Board, Options};
 pub use patience::{Deadline, Patience};
 pub use probe::{OpenFile, Pending, Probe};
 pub use qmp::{Event, Qmp};
+pub use replay::{Loss, Moment, Replay};
 pub use sockets::{Protocol, Socket};
 /// The probe's orders and answers, for a test that sends one itself.
 pub use stayput_probe as protocol;
+pub use writelog::{Broken, Entry, WriteLog};

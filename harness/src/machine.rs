@@ -387,7 +387,9 @@ pub(crate) fn prepare(home: &Home, options: &Options) -> Result<Files> {
         hat_port: home.path("hat.sock"),
         credentials: Vec::new(),
     };
-    disk::overlay(&options.image, &files.card)?;
+    if options.card.is_none() {
+        disk::overlay(&options.image, &files.card)?;
+    }
     match &options.board {
         Board::Virt { uboot } => drop(std::fs::File::open(uboot).map_err(file("open U-Boot", uboot))?),
         Board::OrangePiPc { spl } => disk::replace_loader(&files.card, spl, &home.path("spl.bin"))?,

@@ -31,6 +31,10 @@ pub struct Options {
     pub qemu: OsString,
     /// The card image. Never written to.
     pub image: PathBuf,
+    /// The card itself, a raw file that the machine writes to and that stays; without it a throw-away layer over the image.
+    pub card: Option<PathBuf>,
+    /// Where every write to `card` is recorded in its order ([`crate::WriteLog`]).
+    pub record: Option<PathBuf>,
     /// Which machine.
     pub board: Board,
     /// Memory in MiB.
@@ -73,6 +77,8 @@ impl Options {
         Self {
             qemu: "qemu-system-aarch64".into(),
             image: image.into(),
+            card: None,
+            record: None,
             board,
             memory,
             processors,
@@ -86,6 +92,12 @@ impl Options {
             clock: None,
             patience: Patience::from_env(),
         }
+    }
+
+    /// With this card in place of a layer over the image.
+    pub fn with_card(mut self, card: impl Into<PathBuf>) -> Self {
+        self.card = Some(card.into());
+        self
     }
 
     /// With this probe.
@@ -154,7 +166,23 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     line.option("-machine", format!("virt,acpi=off{seeds}")).option("-cpu", "cortex-a53");
     line.with_path("-bios", "", uboot);
     // First on the bus: U-Boot tries disks in that order, and the kernel names them in it.
-    line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card);
+    match (&options.card, &options.record) {
+        (None, _) => {
+            line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card)
+        }
+        (Some(card), None) => {
+            line.with_path("-drive", "if=none,id=card,format=raw,discard=unmap,file=", card)
+        }
+        (Some(card), Some(record)) => {
+            let mut before =
+                OsString::from("if=none,id=card,driver=blklogwrites,log-super-update-interval=1,");
+            before.push("log.driver=file,log.filename=");
+            before.push(option_path(record));
+            before.push(",file.driver=file,file.filename=");
+            before.push(option_path(card));
+            line.option("-drive", before)
+        }
+    };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
         line.option("-netdev", "user,id=network");
@@ -267,6 +295,19 @@ mod tests {
         let said = said(&Options::orange_pi_pc("/i", "/s"), ConsoleEnd::Socket);
         assert!(said.contains("-machine orangepi-pc -drive if=sd,format=qcow2,file=/h/card"), "{said}");
         assert!(!said.contains("virtio") && !said.contains("-bios"), "{said}");
+    }
+
+    #[test]
+    fn a_card_of_its_own_is_written_to_and_recorded_where_that_is_asked_for() {
+        let own = said(&virt().with_card("/c"), ConsoleEnd::Socket);
+        assert!(own.contains("format=raw,discard=unmap,file=/c ") && !own.contains("qcow2"), "{own}");
+        let recorded = Options { record: Some("/l".into()), ..virt().with_card("/c") };
+        let recorded = said(&recorded, ConsoleEnd::Socket);
+        assert!(
+            recorded.contains("driver=blklogwrites") && recorded.contains("log.filename=/l,"),
+            "{recorded}"
+        );
+        assert!(recorded.contains("file.filename=/c "), "{recorded}");
     }
 
     #[test]

@@ -81,6 +81,10 @@ fn clean_restart() -> Result<()> {
     assert_eq!(state_found(&mut machine)?, "kept");
     let said = machine.console().since(mark);
     assert!(!said.contains(REPLAYED), "{said}");
+    let failed: Vec<_> = said.lines().filter(|line| line.contains("FAILED")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    // What proves that the end was on the console at all.
+    assert!(said.contains("Reached target") && said.contains("reboot.target"), "{said}");
     Ok(())
 }
 

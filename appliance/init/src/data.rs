@@ -22,7 +22,7 @@ use crate::persist::{self, Placed};
 use crate::program::Programs;
 use crate::requests;
 use crate::sector;
-use crate::store::{self, DATA, Found, Place, Unusable};
+use crate::store::{self, DATA, Found, Place, Unusable, Why};
 
 /// What became of the partition.
 #[derive(Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ pub fn prepare(
     let found = match store::prepare(&DATA, &place, may_format, programs, log) {
         Ok(found) => found,
         Err(unusable) => {
-            let outcome = if store::show(&DATA, &place) {
+            let outcome = if may_be_shown(unusable.why) && store::show(&DATA, &place) {
                 Outcome::ReadOnly(unusable)
             } else {
                 Outcome::Absent(unusable)
@@ -132,6 +132,14 @@ pub fn prepare(
         }
     };
     Data { outcome, not_grown, folders }
+}
+
+/// A program that is still at work must go on writing, which a device that is closed to writing would end.
+fn may_be_shown(why: Why) -> bool {
+    match why {
+        Why::Foreign | Why::Broken => true,
+        Why::Missing | Why::Unfinished => false,
+    }
 }
 
 /// Clears a standing mark, once all that was made is on the card.
@@ -169,7 +177,6 @@ fn grow(disk: &Disk, log: &mut Log) -> Result<(), NotGrown> {
 mod tests {
     use super::*;
     use crate::check::Check;
-    use crate::store::Why;
 
     fn data(outcome: Outcome, not_grown: Option<&str>) -> Data {
         Data { outcome, not_grown: not_grown.map(str::to_owned), folders: Placed { placed: 2, failed: 0 } }
@@ -188,6 +195,12 @@ mod tests {
         ] {
             assert!(!data.is_good() && data.to_string().contains(text), "{data}");
         }
+    }
+
+    #[test]
+    fn nothing_is_done_to_a_partition_that_a_program_is_still_at_work_on() {
+        let shown = [Why::Missing, Why::Foreign, Why::Unfinished, Why::Broken].map(may_be_shown);
+        assert_eq!(shown, [false, true, false, true]);
     }
 
     #[test]
