@@ -11,6 +11,7 @@ use stage::partition::{debugfs, layout, tool};
 use stayput_harness::{Card, Entry, Loss, Machine, Moment, Replay, Result, WriteLog};
 use stayput_health::marks::{Mark, Marked};
 use stayput_health::{Code, Part};
+use stayput_slots::{Copies, Generation, Slot};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::BufReader;
@@ -101,6 +102,9 @@ fn range(name: &str) -> Range<u64> {
     if name == "data" { partition.start..CARD } else { partition.start..partition.end() }
 }
 
+/// What the box may write to: what is its own, the slot that it makes a copy in, and its report on STAYPUT.
+const OWN: [&str; 6] = ["state", "data", "boot-state", "boot-b", "root-b", "stayput"];
+
 fn inside(entry: &Entry, range: &Range<u64>) -> bool {
     range.contains(&entry.at) && entry.at + entry.length <= range.end
 }
@@ -111,9 +115,7 @@ fn places() -> Result<()> {
     let log = WriteLog::read(File::open(&recording.log).expect("the recording"))?;
     let mut counted = BTreeMap::new();
     for entry in log.entries().iter().filter(|entry| entry.length > 0) {
-        // The box writes its report onto STAYPUT, and nothing else outside of what is its own.
-        let named =
-            ["state", "data", "boot-state", "stayput"].into_iter().find(|name| inside(entry, &range(name)));
+        let named = OWN.into_iter().find(|name| inside(entry, &range(name)));
         let place = if entry.at == 0 && entry.length == 512 { Some("table") } else { named };
         *counted
             .entry(place.unwrap_or_else(|| panic!("{entry:?} is nowhere where it may be")))
@@ -141,18 +143,21 @@ struct Judge<'a> {
     /// The last look at a partition that had nothing uncertain on it, and how much was on the card for good then.
     last: BTreeMap<&'static str, (usize, Fate)>,
     checks: usize,
+    /// The boot state that the next cuts must not fall behind.
+    least: Option<Generation>,
 }
 
 impl<'a> Judge<'a> {
     fn new(recording: &'a Recording) -> Result<Self> {
         let first_sector = recording.before.read(0, 512)?;
-        Ok(Self { recording, first_sector, last: BTreeMap::new(), checks: 0 })
+        Ok(Self { recording, first_sector, last: BTreeMap::new(), checks: 0, least: None })
     }
 
     /// Asserts all that must hold when the power went after `count` entries, of which `flushed` are on the card for good.
     fn look(&mut self, moment: &Moment<'_>, count: usize, flushed: usize, touched: &[Entry]) -> Result<()> {
         let at = format!("cut after {count}, {flushed} of them flushed");
         let data_length = self.table(moment, &at)?;
+        self.boot_state(moment, flushed == count, &at)?;
         for (marked, name, file) in
             [(Marked::State, "state", "/machine-id"), (Marked::Data, "data", "/source/kept.txt")]
         {
@@ -167,6 +172,24 @@ impl<'a> Judge<'a> {
             if flushed >= kept_since {
                 assert_eq!(fate, Fate::Used(content.to_owned()), "{at}: {name} has lost what was kept");
             }
+        }
+        Ok(())
+    }
+
+    /// One copy of the boot state can always be read, and it never goes back.
+    fn boot_state(&mut self, moment: &Moment<'_>, all_flushed: bool, at: &str) -> Result<()> {
+        let start = range("boot-state").start;
+        let [first, second] = layout().boot_state().copies;
+        let sectors = [moment.read(start + first, 512)?, moment.read(start + second, 512)?];
+        let copies = Copies::read([&sectors[0], &sectors[1]]);
+        assert!(copies.state.slot(Slot::A).standing.is_usable(), "{at}: {copies:?}");
+        assert!(
+            self.least.is_none_or(|least| copies.state.generation >= least),
+            "{at}: {copies:?}, {:?}",
+            self.least
+        );
+        if all_flushed {
+            self.least = Some(copies.state.generation);
         }
         Ok(())
     }
