@@ -8,17 +8,31 @@ if test -n "${stayput_initrd}"; then
   fdt set /soc/i2c@1c2ac00 status okay
   fdt set /aliases i2c0 /soc/i2c@1c2ac00
 
+  # What the lights show by themselves: the blue one on the board (led-1) and yellow are slow (a second lit, a second dark)
+  # from the driver's first moment, blue and red are fast in a panic, and all keep their level when the processor stops
+  # (docs/lights.md).
+  fdt set /leds/led-1 retain-state-shutdown
+  fdt set /leds/led-1 linux,default-trigger timer
+  fdt set /leds/led-1 led-pattern <3e8 3e8>
+  fdt set /leds/led-1 panic-indicator
+
   # Lights beside the two on the board. Debian's tree has no symbols, so no overlays: nodes by hand, numbers in hex.
   fdt get value stayput_pio /soc/pinctrl@1c20800 phandle
   fdt mknode /leds hat-green
   fdt set /leds/hat-green label status:green
   fdt set /leds/hat-green gpios <${stayput_pio} @LED_STATUS_GREEN@>
+  fdt set /leds/hat-green retain-state-shutdown
   fdt mknode /leds hat-yellow
   fdt set /leds/hat-yellow label status:yellow
   fdt set /leds/hat-yellow gpios <${stayput_pio} @LED_STATUS_YELLOW@>
+  fdt set /leds/hat-yellow retain-state-shutdown
+  fdt set /leds/hat-yellow linux,default-trigger timer
+  fdt set /leds/hat-yellow led-pattern <3e8 3e8>
   fdt mknode /leds hat-red
   fdt set /leds/hat-red label status:red
   fdt set /leds/hat-red gpios <${stayput_pio} @LED_STATUS_RED@>
+  fdt set /leds/hat-red retain-state-shutdown
+  fdt set /leds/hat-red panic-indicator
 
   # The hat's keys, high when pressed. Pulled down, so that without a hat they do not chatter.
   fdt mknode / hat-keys

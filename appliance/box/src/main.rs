@@ -3,7 +3,8 @@
 //! `/usr/lib/stayput/box PART [ARGUMENT ...]`. One file for all parts takes half the room of several, and shares its
 //! pages (measured: docs/toolchain.md). A part is a crate of its own with a `main`; it joins by a row in [`PARTS`].
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// One of the box's programs.
@@ -17,18 +18,27 @@ struct Part {
 }
 
 /// Every part.
-const PARTS: &[Part] = &[Part {
-    name: "identity",
-    does: "registers the box with the region and keeps its credentials fresh",
-    main: stayput_identity::main,
-}];
+const PARTS: &[Part] = &[
+    Part {
+        name: "identity",
+        does: "registers the box with the region and keeps its credentials fresh",
+        main: stayput_identity::main,
+    },
+    Part { name: "status", does: "lights and verdict of the box", main: stayput_lights::main },
+    Part { name: "unplug", does: "the last light, called by systemd-shutdown", main: stayput_lights::unplug },
+];
 
 /// EX_USAGE: the caller is wrong, and a restart will not help.
 const USAGE: u8 = 64;
 
+/// A link to the program, for callers that give no part's name: `stayput-unplug` starts the part `unplug`.
+const LINK: &str = "stayput-";
+
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
-    let Some(name) = arguments.next() else {
+    let mut arguments = std::env::args_os();
+    let called = arguments.next().unwrap_or_default();
+    let called = Path::new(&called).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let Some(name) = called.strip_prefix(LINK).map(OsString::from).or_else(|| arguments.next()) else {
         eprint!("which part?\n{}", usage());
         return ExitCode::from(USAGE);
     };

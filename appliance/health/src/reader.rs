@@ -52,14 +52,27 @@ pub fn read_in(directory: &Path, part: Part, now: Moment) -> Reading {
     if report.part != part {
         return Reading::Unreadable(Error::WrongPart { file, found: report.part.to_string() });
     }
-    let Some(silent) = now.since(report.written) else {
+    if now.since(report.written).is_none() {
         let ahead = Duration::from_millis(report.written.boot_ms.saturating_sub(now.boot_ms));
         return Reading::Unreadable(Error::FromTheFuture { file, ahead });
-    };
-    if report.can_go_stale() && silent > part.silence() {
-        Reading::Stale { report, silent }
-    } else {
-        Reading::Fresh(report)
+    }
+    Reading::Fresh(report).at(now)
+}
+
+impl Reading {
+    /// The same file seen at a later moment `now`, when it has not been written since.
+    pub fn at(self, now: Moment) -> Self {
+        match self {
+            Self::Fresh(report) | Self::Stale { report, .. } => {
+                let silent = now.since(report.written).unwrap_or_default();
+                if report.can_go_stale() && silent > report.part.silence() {
+                    Self::Stale { report, silent }
+                } else {
+                    Self::Fresh(report)
+                }
+            }
+            Self::Absent | Self::Unreadable(_) => self,
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub enum Unit {
 /// One part, from both sides: what it says and what systemd says.
 #[derive(Debug)]
 pub struct PartView {
-    /// Which part. The status part itself is left out by the status part.
+    /// Which part; the status part itself as well, which tells of its own restart.
     pub part: Part,
     /// Its health file.
     pub reading: Reading,
@@ -77,6 +77,8 @@ pub struct System {
     pub phase: Phase,
     /// What a person asked for, and still holds.
     pub asked: Option<Asked>,
+    /// Whether systemd calls it degraded: some unit has failed, perhaps one of no part.
+    pub degraded: bool,
 }
 
 /// One state, and who is in it.
@@ -145,13 +147,16 @@ impl fmt::Display for Finding {
 }
 
 /// The state of the box from what is known of its `parts` and of the `system`. The order of `parts` does not matter.
-pub fn fold(parts: &[PartView], system: System, now: Moment) -> Verdict {
-    let mut findings: Vec<_> = parts.iter().filter_map(|view| finding(view, now)).collect();
+pub fn fold<'a>(parts: impl IntoIterator<Item = &'a PartView>, system: System, now: Moment) -> Verdict {
+    let mut findings: Vec<_> = parts.into_iter().filter_map(|view| finding(view, now)).collect();
     let whole = |code| Finding::new(code, None, now);
     match system.phase {
         Phase::ComingUp => findings.push(Finding::new(Code::Starting, None, start_of(now))),
         Phase::Up => {}
         Phase::Stopping => findings.push(whole(Code::ShuttingDown)),
+    }
+    if system.degraded {
+        findings.push(whole(Code::PartDegraded));
     }
     match system.asked {
         Some(Asked::LampTest) => findings.push(whole(Code::LampTest)),

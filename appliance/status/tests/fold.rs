@@ -8,7 +8,7 @@ use proptest::sample::select;
 use stayput_health::{Code, Error, Moment, Part, Reading, Report, State, VERSION, Word};
 use stayput_status::{Asked, Finding, PartView, Phase, Settler, Severity, System, Unit, Verdict, fold, row};
 
-const UP: System = System { phase: Phase::Up, asked: None };
+const UP: System = System { phase: Phase::Up, asked: None, degraded: false };
 
 fn at(seconds: u64) -> Moment {
     Moment {
@@ -155,12 +155,21 @@ fn a_box_of_which_nothing_is_known_is_not_well() {
 #[test]
 fn shutting_down_is_shown_over_every_fault_and_what_a_person_asked_for_too() {
     let parts = || [fresh(Part::Mover, State::Failed, Code::StorageFault)];
-    let stopping = System { phase: Phase::Stopping, asked: Some(Asked::Locate) };
+    let stopping = System { phase: Phase::Stopping, asked: Some(Asked::Locate), degraded: false };
     let verdict = fold(&parts(), stopping, at(1000));
     assert_eq!(verdict.state.code, Code::ShuttingDown);
     assert_eq!(verdict.others.last().unwrap().code, Code::StorageFault);
-    let asked = System { phase: Phase::Up, asked: Some(Asked::LampTest) };
+    let asked = System { asked: Some(Asked::LampTest), ..UP };
     assert_eq!(fold(&parts(), asked, at(1000)).state.code, Code::LampTest);
+}
+
+#[test]
+fn a_unit_of_no_part_that_failed_makes_a_box_that_is_well_limp_and_hides_nothing_worse() {
+    let degraded = System { degraded: true, ..UP };
+    let well = [fresh(Part::Mover, State::Running, Code::Running)];
+    assert_eq!(fold(&well, degraded, at(1000)).state.code, Code::PartDegraded);
+    let fault = [fresh(Part::Mover, State::Failed, Code::StorageFault)];
+    assert_eq!(fold(&fault, degraded, at(1000)).state.code, Code::StorageFault);
 }
 
 #[test]
@@ -317,7 +326,7 @@ fn views(seen: &[Seen]) -> Vec<PartView> {
 fn system() -> impl Strategy<Value = System> {
     let phases = select(vec![Phase::ComingUp, Phase::Up, Phase::Stopping]);
     let asked = select(vec![None, Some(Asked::LampTest), Some(Asked::Locate)]);
-    (phases, asked).prop_map(|(phase, asked)| System { phase, asked })
+    (phases, asked, any::<bool>()).prop_map(|(phase, asked, degraded)| System { phase, asked, degraded })
 }
 
 /// Whether `shown` is at least as bad as `code`, judged by the fold itself: with both in, `shown` still wins.

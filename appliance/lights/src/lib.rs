@@ -1,0 +1,203 @@
+//! The status part: folds what all parts and systemd say into one verdict, and keeps the lights showing it.
+//!
+//! [`main`] is the part `status` of the box's program. What a state looks like and which one wins is `stayput-status`; here
+//! are the edges: health files ([`parts`]), systemd over D-Bus ([`systemd`]), requests ([`ask`]), the lights ([`light`])
+//! and the verdict for others ([`verdict`]). `docs/lights.md` says how the lights are wired and why a dead daemon is dark.
+
+pub mod ask;
+pub mod daemon;
+mod error;
+pub mod light;
+pub mod parts;
+pub mod said;
+pub mod systemd;
+pub mod units;
+pub mod unplug;
+pub mod verdict;
+pub mod wiring;
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use stayput_config::LedWire;
+use stayput_health::{Board, Moment};
+
+pub use error::{Error, Result};
+
+use daemon::{Daemon, Places};
+use light::{Chips, Class, Driver, Open, Panel};
+use said::Said;
+use systemd::Systemd;
+use wiring::{Via, Wire};
+
+/// The boards that the image knows.
+const BOARDS: &str = "/usr/share/stayput/board";
+/// What the firmware says this board is.
+const COMPATIBLE: &str = "/proc/device-tree/compatible";
+/// The kernel's LED class.
+const CLASS: &str = "/sys/class/leds";
+/// The configuration in force, left by the part `setup`.
+const CONFIG: &str = "/run/stayput/setup/stayput.toml";
+
+/// EX_USAGE.
+const USAGE: u8 = 64;
+
+/// The part `status`: the daemon; `own UID` before it, as root; `ask REQUEST`.
+pub fn main(arguments: Vec<OsString>) -> ExitCode {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.as_slice() {
+        [] => serve(),
+        ["own"] => own(),
+        ["ask", request] => match ask::leave(request) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("<3>{why}");
+                ExitCode::FAILURE
+            }
+        },
+        _ => {
+            eprintln!("usage: status [own | ask REQUEST]");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The part `unplug`, which systemd-shutdown calls last, with the kind of end.
+pub fn unplug(arguments: Vec<OsString>) -> ExitCode {
+    let kind = arguments.first().map(|kind| kind.to_string_lossy().into_owned()).unwrap_or_default();
+    if unplug::is_safe(&kind) {
+        unplug::show(&wires(&mut Said::default()), Path::new(CLASS), &mut Said::default());
+    }
+    ExitCode::SUCCESS
+}
+
+fn serve() -> ExitCode {
+    let mut said = Said::default();
+    let panel = Panel::new(wires(&mut said), drivers(CLASS.into()));
+    let served = stop_signal().and_then(|stop| {
+        let systemd = Systemd::listen()?;
+        let mut daemon = Daemon::new(Places::default(), panel, Some(systemd), Moment::now());
+        daemon.turn(Moment::now());
+        sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
+        Ok((daemon, stop))
+    });
+    let served = served.map_err(Error::io("begin with", "the status part"));
+    match served.and_then(|(daemon, stop)| daemon.run(&stop)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("<3>{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Readable when systemd wants the part to end.
+fn stop_signal() -> std::io::Result<UnixStream> {
+    let (stop, signal) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, signal)?;
+    Ok(stop)
+}
+
+/// Gives the lights to the daemon's user, whose folder systemd has just made.
+fn own() -> ExitCode {
+    let mut said = Said::default();
+    let folder = Places::default().own;
+    let uid = match fs::metadata(&folder).map_err(Error::io("look at", &folder)) {
+        Ok(metadata) => metadata.uid(),
+        Err(error) => {
+            eprintln!("<3>{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let class = PathBuf::from(CLASS);
+    let chips = Chips { class: class.clone() };
+    for wire in wires(&mut said) {
+        let name = match &wire.via {
+            Via::Class => Some(wire.name.clone()),
+            Via::Line(line) => chips.held_by(&wire, line),
+        };
+        let Some(name) = name else { continue };
+        if let Err(error) = light::own(&class.join(&name), uid) {
+            said.trouble(&format!("light '{name}'"), &error);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The lights of this box: its board's and the configuration's.
+fn wires(said: &mut Said) -> Vec<Wire> {
+    wiring::lights(board(said).as_ref(), &own_leds(said))
+}
+
+/// The box's board, by its device tree.
+fn board(said: &mut Said) -> Option<Board> {
+    let read = fs::read(COMPATIBLE).map_err(Error::io("read", COMPATIBLE));
+    let folder = fs::read_dir(BOARDS).map_err(Error::io("list", BOARDS));
+    let (compatibles, folder) = match (read, folder) {
+        (Ok(compatibles), Ok(folder)) => (compatibles, folder),
+        (Err(error), _) | (_, Err(error)) => {
+            said.trouble("board", &error);
+            return None;
+        }
+    };
+    let mut boards = Vec::new();
+    for path in folder.flatten().map(|entry| entry.path()) {
+        match Board::load(&path) {
+            Ok(board) => boards.push(board),
+            Err(error) => said.trouble("board", &error),
+        }
+    }
+    let board = Board::matching(&boards, &compatibles).cloned();
+    if board.is_none() {
+        said.trouble(
+            "board",
+            &"the device tree names none that this image knows: only wired lights are used",
+        );
+    }
+    board
+}
+
+/// The lights that the configuration wires. Without a configuration there are none, which is no trouble of this part.
+fn own_leds(said: &mut Said) -> Vec<LedWire> {
+    let bytes = match fs::read(CONFIG) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+        Err(error) => {
+            said.trouble("configuration", &Error::io("read", CONFIG)(error));
+            return Vec::new();
+        }
+    };
+    match stayput_config::read(&bytes, "stayput.toml") {
+        Ok(checked) => checked.config.status.leds,
+        // The part `setup` says what is wrong with it.
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Finds lights in the LED class and on GPIO chips.
+fn drivers(class: PathBuf) -> Open {
+    let chips = Chips { class: class.clone() };
+    Box::new(move |wire| match &wire.via {
+        Via::Class => Ok(Box::new(Class::open(&class, &wire.name)?) as Box<dyn Driver>),
+        Via::Line(line) => open_line(&chips, wire, line),
+    })
+}
+
+#[cfg(not(feature = "rppal"))]
+fn open_line(chips: &Chips, wire: &Wire, line: &wiring::Line) -> Result<Box<dyn Driver>> {
+    chips.open(wire, line)
+}
+
+/// The character device first: it knows who else has the line.
+#[cfg(feature = "rppal")]
+fn open_line(chips: &Chips, wire: &Wire, line: &wiring::Line) -> Result<Box<dyn Driver>> {
+    match chips.open(wire, line) {
+        Err(Error::NoChip { .. }) => Ok(Box::new(light::Pin::open(wire, line)?)),
+        opened => opened,
+    }
+}
