@@ -172,16 +172,26 @@ fn located(machine: &mut Machine) -> Result<()> {
 
 fn look(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
-    for e in probe.list("/proc/device-tree/leds/hat-yellow")? { eprintln!("{e:?}"); }
+    for e in probe.list("/proc/device-tree/leds/hat-yellow")? {
+        eprintln!("{e:?}");
+    }
     eprintln!("{:?}", probe.read("/proc/device-tree/leds/hat-yellow/led-pattern"));
     eprintln!("{:?}", probe.text("/proc/modules"));
-    for argv in [&["journalctl", "--no-pager", "-k", "--grep=led"][..], &["journalctl", "--no-pager", "--unit=stayput-status.service"], &["systemctl", "status", "--no-pager", "stayput-status.service"]] {
+    for argv in [
+        &["journalctl", "--no-pager", "-k", "--grep=led"][..],
+        &["journalctl", "--no-pager", "--unit=stayput-status.service"],
+        &["systemctl", "status", "--no-pager", "stayput-status.service"],
+    ] {
         eprintln!("{}", String::from_utf8_lossy(&probe.run(argv)?.stdout));
     }
     let g = "/sys/fs/cgroup/stayput.slice/stayput-status.service";
-    for f in ["memory.current", "memory.stat", "cpu.stat", "memory.peak"] { eprintln!("{f}: {}", probe.text(&format!("{g}/{f}")).unwrap_or_default()); }
+    for f in ["memory.current", "memory.stat", "cpu.stat", "memory.peak"] {
+        eprintln!("{f}: {}", probe.text(&format!("{g}/{f}")).unwrap_or_default());
+    }
     eprintln!("{:?}", probe.run(&["ls", "-l", "/sys/class/leds/status:green/"]));
-    for e in probe.list("/sys/class/leds/status:green/")? { eprintln!("{e:?}"); }
+    for e in probe.list("/sys/class/leds/status:green/")? {
+        eprintln!("{e:?}");
+    }
     std::thread::sleep(Duration::from_secs(60));
     eprintln!("{}", machine.probe()?.text(&format!("{g}/cpu.stat"))?);
     Ok(())

@@ -10,10 +10,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use stayput_health::{Code, Moment, Part, Reading, State, Writer, read_in};
-use stayput_status::{Asked, Finding, PartView, Phase, Settler, Severity, System, Unit, Verdict, fold};
+use stayput_hat::{Action, Hat};
+use stayput_health::{Board, Code, Moment, Part, Reading, State, Writer, read_in};
+use stayput_status::{
+    Asked, Facts, Finding, PartView, Phase, Settler, Severity, System, Unit, Verdict, fold,
+};
 
 use crate::ask::{self, Desk};
+use crate::known;
 use crate::light::Panel;
 use crate::parts::Parts;
 use crate::said::Said;
@@ -60,6 +64,9 @@ pub struct Daemon {
     desk: Desk,
     systemd: Option<Systemd>,
     told: Option<Told>,
+    hat: Option<Hat>,
+    board: Option<Board>,
+    facts: Facts,
     writer: Writer,
     itself: PartView,
     settler: Settler,
@@ -93,6 +100,9 @@ impl Daemon {
             desk,
             systemd,
             told: None,
+            hat: None,
+            board: None,
+            facts: Facts::default(),
             writer: Writer::in_directory(Part::Status, &places.health),
             itself,
             settler: Settler::default(),
@@ -102,6 +112,12 @@ impl Daemon {
             said,
             places,
         }
+    }
+
+    /// With the hat of this box, and the board that it sits on.
+    pub fn with_hat(mut self, hat: Hat, board: Option<Board>) -> Self {
+        (self.hat, self.board) = (Some(hat), board);
+        self
     }
 
     /// Turns until `stop` is readable, which is when systemd wants it to end.
@@ -123,6 +139,7 @@ impl Daemon {
             self.said.trouble("health files", &trouble);
         }
         self.desk.look(now);
+        self.attend(now);
         if self.beat <= now.boot_ms {
             self.speak(now);
         }
@@ -130,6 +147,9 @@ impl Daemon {
         let fresh = self.fold(asked.map(|(asked, _)| asked), now);
         let settled = self.settle(fresh.clone(), now);
         self.panel.show(settled.state.code, now.boot_ms, &mut self.said);
+        if let Some(hat) = &self.hat {
+            hat.show(&settled, &self.facts, self.parts.reports().collect::<Vec<_>>());
+        }
         self.publish(settled, now);
 
         let light = self.panel.keep(now.boot_ms, &mut self.said);
@@ -151,6 +171,23 @@ impl Daemon {
         }
     }
 
+    /// What a person at the keys has asked for.
+    fn attend(&mut self, now: Moment) {
+        while let Some(action) = self.hat.as_ref().and_then(Hat::asked) {
+            match action {
+                Action::LampTest => self.desk.ask(Asked::LampTest, now),
+                // A path unit waits for it, so that this part needs no right to switch anything off.
+                Action::PowerOff => {
+                    let path = self.places.own.join("power-off");
+                    match fs::write(&path, "").map_err(Error::io("write", &path)) {
+                        Ok(()) => eprintln!("<5>power off: asked for at the keys"),
+                        Err(error) => self.said.trouble("power off", &error),
+                    }
+                }
+            }
+        }
+    }
+
     /// The part's own health, and the sign of life for systemd.
     fn speak(&mut self, now: Moment) {
         self.beat = now.boot_ms + BEAT;
@@ -161,6 +198,7 @@ impl Daemon {
             Ok(()) => self.said.well("own health file"),
             Err(error) => self.said.trouble("own health file", &error),
         }
+        self.facts = known::facts(self.board.as_ref(), self.parts.reports());
         self.itself.reading = read_in(&self.places.health, Part::Status, now);
         // Without systemd (in a test) there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);

@@ -7,6 +7,7 @@
 pub mod ask;
 pub mod daemon;
 mod error;
+mod known;
 pub mod light;
 pub mod parts;
 pub mod said;
@@ -23,8 +24,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use stayput_config::LedWire;
-use stayput_health::{Board, Moment};
+use stayput_config::Status;
+use stayput_hat::Hat;
+use stayput_health::{Board, Code, Moment};
 
 pub use error::{Error, Result};
 
@@ -71,17 +73,27 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 pub fn unplug(arguments: Vec<OsString>) -> ExitCode {
     let kind = arguments.first().map(|kind| kind.to_string_lossy().into_owned()).unwrap_or_default();
     if unplug::is_safe(&kind) {
-        unplug::show(&wires(&mut Said::default()), Path::new(CLASS), &mut Said::default());
+        let mut said = Said::default();
+        let (board, status) = (board(&mut said), settings(&mut said));
+        unplug::show(&wiring::lights(board.as_ref(), &status.leds), Path::new(CLASS), &mut said);
+        if let Some(board) = &board
+            && let Err(error) = stayput_hat::last_words(board, status.brightness, Code::SafeToUnplug)
+        {
+            said.trouble("the hat's screen", &error);
+        }
     }
     ExitCode::SUCCESS
 }
 
 fn serve() -> ExitCode {
     let mut said = Said::default();
-    let panel = Panel::new(wires(&mut said), drivers(CLASS.into()));
+    let (board, status) = (board(&mut said), settings(&mut said));
+    let panel = Panel::new(wiring::lights(board.as_ref(), &status.leds), drivers(CLASS.into()));
     let served = stop_signal().and_then(|stop| {
         let systemd = Systemd::listen()?;
-        let mut daemon = Daemon::new(Places::default(), panel, Some(systemd), Moment::now());
+        let hat = Hat::start(board.as_ref(), status.brightness)?;
+        let daemon = Daemon::new(Places::default(), panel, Some(systemd), Moment::now());
+        let mut daemon = daemon.with_hat(hat, board);
         daemon.turn(Moment::now());
         sd_notify::notify(&[sd_notify::NotifyState::Ready])?;
         Ok((daemon, stop))
@@ -116,7 +128,8 @@ fn own() -> ExitCode {
     };
     let class = PathBuf::from(CLASS);
     let chips = Chips { class: class.clone() };
-    for wire in wires(&mut said) {
+    let (board, status) = (board(&mut said), settings(&mut said));
+    for wire in wiring::lights(board.as_ref(), &status.leds) {
         let name = match &wire.via {
             Via::Class => Some(wire.name.clone()),
             Via::Line(line) => chips.held_by(&wire, line),
@@ -127,11 +140,6 @@ fn own() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// The lights of this box: its board's and the configuration's.
-fn wires(said: &mut Said) -> Vec<Wire> {
-    wiring::lights(board(said).as_ref(), &own_leds(said))
 }
 
 /// The box's board, by its device tree.
@@ -162,20 +170,19 @@ fn board(said: &mut Said) -> Option<Board> {
     board
 }
 
-/// The lights that the configuration wires. Without a configuration there are none, which is no trouble of this part.
-fn own_leds(said: &mut Said) -> Vec<LedWire> {
-    let bytes = match fs::read(CONFIG) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Vec::new(),
+/// What the configuration says of lights and screen. Without a configuration that is nothing, and no trouble of this part.
+fn settings(said: &mut Said) -> Status {
+    let none = Status { brightness: 100, leds: Vec::new() };
+    match fs::read(CONFIG) {
+        // What is wrong with it, the part `setup` says.
+        Ok(bytes) => {
+            stayput_config::read(&bytes, "stayput.toml").map_or(none, |checked| checked.config.status)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => none,
         Err(error) => {
             said.trouble("configuration", &Error::io("read", CONFIG)(error));
-            return Vec::new();
+            none
         }
-    };
-    match stayput_config::read(&bytes, "stayput.toml") {
-        Ok(checked) => checked.config.status.leds,
-        // The part `setup` says what is wrong with it.
-        Err(_) => Vec::new(),
     }
 }
 

@@ -73,7 +73,7 @@ impl Properties {
             0
         };
         // Of this moment only the boot clock's reading counts: the box never sleeps, so it is the monotonic clock's.
-        (at > 0).then(|| Moment { unix: 0, boot_ms: at / 1000 })
+        (at > 0).then_some(Moment { unix: 0, boot_ms: at / 1000 })
     }
 }
 

@@ -91,7 +91,8 @@ const LEAST: Duration = Duration::from_secs(14);
 pub fn assert_shows(machine: &mut Machine, code: Code) -> Result<()> {
     let wanted = Lamp::ALL.map(|lamp| Some(row(code).look().rhythm(lamp)));
     let watched = Watched::until(machine, Duration::from_secs(60), |watched| {
-        watched.lasted() >= LEAST && (watched.rhythms(LEAST) == wanted || watched.rhythms(LEAST * 2) == wanted)
+        watched.lasted() >= LEAST
+            && (watched.rhythms(LEAST) == wanted || watched.rhythms(LEAST * 2) == wanted)
     })?;
     let seen = [watched.rhythms(LEAST), watched.rhythms(LEAST * 2)];
     let all: BTreeMap<_, _> =
