@@ -116,6 +116,7 @@ fn lights(machine: &mut Machine) -> Result<()> {
     let set = |machine: &mut Machine, colour: &str, what: &str, value: &[u8]| {
         machine.probe()?.write(&format!("/sys/class/leds/status:{colour}/{what}"), value)
     };
+    machine.probe()?.output(&["systemctl", "stop", "stayput-status.service"])?;
     for (colour, _) in colours {
         // Whatever the box shows by itself is silenced first.
         set(machine, colour, "trigger", b"none")?;

@@ -94,9 +94,13 @@ impl Daemon {
             }
         }
         let itself = PartView { part: Part::Status, reading: Reading::Absent, unit: Unit::Active, died };
+        let mut parts = Parts::in_directory(&places.health, now);
+        if systemd.is_none() {
+            parts.expect_nothing();
+        }
         Self {
             panel,
-            parts: Parts::in_directory(&places.health, now),
+            parts,
             desk,
             systemd,
             told: None,
@@ -192,6 +196,10 @@ impl Daemon {
     fn speak(&mut self, now: Moment) {
         self.beat = now.boot_ms + BEAT;
         let deaf = self.systemd.is_some() && self.told.is_none() && now.boot_ms > DEAF;
+        if deaf {
+            // Which parts are wanted is not known, so a missing one cannot be called dead; this part says that it limps.
+            self.parts.expect_nothing();
+        }
         let (state, code) =
             if deaf { (State::Degraded, Code::PartDegraded) } else { (State::Running, Code::Running) };
         match self.writer.write(state, code, now) {

@@ -70,6 +70,13 @@ impl Parts {
         }
     }
 
+    /// Nobody says which parts are wanted: only those that speak count.
+    pub fn expect_nothing(&mut self) {
+        for view in &mut self.views {
+            (view.unit, view.died) = (Unit::Unwanted, None);
+        }
+    }
+
     /// All of them, for the fold.
     pub fn views(&self) -> &[PartView] {
         &self.views

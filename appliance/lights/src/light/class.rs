@@ -55,7 +55,11 @@ impl Class {
     fn write(&self, attribute: &str, value: &str) -> Result<()> {
         let path = self.directory.join(attribute);
         // Not fs::write: it would make a file where the kernel has none (in a test's directory).
-        let file = fs::OpenOptions::new().write(true).open(&path).map_err(Error::io("open", &path))?;
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&path)
+            .map_err(Error::io("open", &path))?;
         std::io::Write::write_all(&mut &file, value.as_bytes()).map_err(Error::io("write", &path))
     }
 
