@@ -18,7 +18,6 @@ fn main() -> ExitCode {
         from_power_on_to_unplug,
     )]);
     let shared = stage::run_shared(&[
-        ("zz_look", look),
         ("each_state_has_its_rhythm_on_the_pins", states),
         ("a_killed_status_part_changes_the_light_and_is_back_by_itself", status_killed),
         ("a_light_that_is_taken_away_is_said_once_and_used_again_when_it_is_back", light_taken_away),
@@ -167,32 +166,5 @@ fn located(machine: &mut Machine) -> Result<()> {
     assert_shows(machine, Code::Locate)?;
     wait_for_verdict(machine, Code::Running, Duration::from_secs(90))?;
     assert!(!machine.probe()?.exists("/run/stayput/ask/locate")?);
-    Ok(())
-}
-
-fn look(machine: &mut Machine) -> Result<()> {
-    let probe = machine.probe()?;
-    for e in probe.list("/proc/device-tree/leds/hat-yellow")? {
-        eprintln!("{e:?}");
-    }
-    eprintln!("{:?}", probe.read("/proc/device-tree/leds/hat-yellow/led-pattern"));
-    eprintln!("{:?}", probe.text("/proc/modules"));
-    for argv in [
-        &["journalctl", "--no-pager", "-k", "--grep=led"][..],
-        &["journalctl", "--no-pager", "--unit=stayput-status.service"],
-        &["systemctl", "status", "--no-pager", "stayput-status.service"],
-    ] {
-        eprintln!("{}", String::from_utf8_lossy(&probe.run(argv)?.stdout));
-    }
-    let g = "/sys/fs/cgroup/stayput.slice/stayput-status.service";
-    for f in ["memory.current", "memory.stat", "cpu.stat", "memory.peak"] {
-        eprintln!("{f}: {}", probe.text(&format!("{g}/{f}")).unwrap_or_default());
-    }
-    eprintln!("{:?}", probe.run(&["ls", "-l", "/sys/class/leds/status:green/"]));
-    for e in probe.list("/sys/class/leds/status:green/")? {
-        eprintln!("{e:?}");
-    }
-    std::thread::sleep(Duration::from_secs(60));
-    eprintln!("{}", machine.probe()?.text(&format!("{g}/cpu.stat"))?);
     Ok(())
 }
