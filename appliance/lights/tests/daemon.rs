@@ -1,5 +1,7 @@
 //! The daemon turned by hand: a clock of our own, health files, and a LED class made of plain files.
 
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
