@@ -207,6 +207,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_log_that_qemu_itself_writes_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("card"), vec![0; 1 << 20]).unwrap();
+        std::fs::write(at("log"), b"").unwrap();
+        let disk = format!(
+            "driver=blklogwrites,log-super-update-interval=1,file.driver=file,file.filename={},log.driver=file,log.filename={}",
+            at("card").display(),
+            at("log").display()
+        );
+        let orders = ["write -P 7 4096 1024", "flush", "discard 64k 64k", "write -P 9 512 512"];
+        let mut command = std::process::Command::new("qemu-io");
+        command.args(["--image-opts", &disk]).args(orders.iter().flat_map(|order| ["-c", order]));
+        let Ok(output) = command.output() else {
+            eprintln!("NOT CHECKED: qemu-io is not installed");
+            return;
+        };
+        assert!(output.status.success(), "{output:?}");
+        let mut log = WriteLog::read(std::fs::File::open(at("log")).unwrap()).unwrap();
+        let entries = log.entries().to_vec();
+        let shown: Vec<_> = entries.iter().map(|entry| format!("{entry:?}")).collect();
+        let expected =
+            ["write 0x1000+0x400", "nothing 0x0+0x0 flush", "discard 0x10000+0x10000", "write 0x200+0x200"];
+        assert_eq!(shown[..4], expected, "and what QEMU flushes at its end");
+        assert_eq!(log.bytes(&entries[3]).unwrap(), [9; 512]);
+    }
+
+    #[test]
     fn a_mark_is_passed_over_with_its_text() {
         let mut bytes = log(&[(0, 0, MARK, 0)]);
         bytes[512 + 24] = 5;
