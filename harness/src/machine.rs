@@ -390,6 +390,10 @@ pub(crate) fn prepare(home: &Home, options: &Options) -> Result<Files> {
     if options.card.is_none() {
         disk::overlay(&options.image, &files.card)?;
     }
+    if let Some(record) = &options.record {
+        // QEMU writes into it and does not make it.
+        std::fs::File::create(record).map_err(file("make", record))?;
+    }
     match &options.board {
         Board::Virt { uboot } => drop(std::fs::File::open(uboot).map_err(file("open U-Boot", uboot))?),
         Board::OrangePiPc { spl } => disk::replace_loader(&files.card, spl, &home.path("spl.bin"))?,
