@@ -68,6 +68,15 @@ pub enum Writers {
     Unknown,
 }
 
+/// The room on a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub size: u64,
+    /// Free for this process.
+    pub free: u64,
+}
+
 /// Folders and files. A folder is held open from the start: what its path leads to later does not matter.
 pub trait Disk {
     /// An open folder.
@@ -87,8 +96,8 @@ pub trait Disk {
     fn names(&self, folder: &Self::Folder, start: &[u8]) -> Result<Vec<FileName>>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, folder: &Self::Folder) -> Result<()>;
-    /// Bytes that are free for this process on the folder's file system.
-    fn free(&self, folder: &Self::Folder) -> Result<u64>;
+    /// How much room the folder's file system has; `ROFS` when nothing can be written to it.
+    fn room(&self, folder: &Self::Folder) -> Result<Room>;
 
     /// Opens a plain file for reading.
     fn open(&self, folder: &Self::Folder, name: &FileName) -> Result<Self::File>;

@@ -97,4 +97,104 @@ pub enum Error {
     /// The mover answered something else than what was asked.
     #[error("the mover answered something else than what was asked; both halves must be of the same image")]
     Answer,
+    /// An environment variable holds something else than it should.
+    #[error("the environment variable {name} does not hold {form}; correct it where the worker is started")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What was expected.
+        form: &'static str,
+    },
+    /// A folder could not be made.
+    #[error("could not make the folder '{}': {source}; make it, and give it to the mover's user", path.display())]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Someone answers at the mover's socket.
+    #[error("another mover answers at '{}'; stop it first", path.display())]
+    SocketTaken {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// Both halves would run as the same user.
+    #[error(
+        "both halves in one container need two users, and a start as root to become them (mover {mover}, courier {courier}); \
+         take \"user\" out of the task definition, or run the halves in two containers"
+    )]
+    OneUser {
+        /// The mover's.
+        mover: u32,
+        /// The courier's.
+        courier: u32,
+    },
+    /// A half could not be started.
+    #[error("could not start the {half}: {source}; the program must be executable for its user")]
+    NotStarted {
+        /// Which.
+        half: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Signals cannot be waited for.
+    #[error("could not wait for signals: {source}")]
+    Signals {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The process could not be confined.
+    #[error(
+        "{0}; a mover that is not confined does not start: see which container or unit setting forbids it"
+    )]
+    Confine(#[from] crate::confine::Failed),
+}
+
+impl Error {
+    /// The program's exit code: those of `sysexits.h`, which service managers and people know.
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Variable { .. } | Self::OneUser { .. } => Exit::Settings,
+            Self::Folder { .. } | Self::NoFolder { .. } | Self::Socket { .. } | Self::NoOpenat2(_) => {
+                Exit::Place
+            }
+            Self::Locked | Self::SocketTaken { .. } => Exit::Busy,
+            Self::Log { .. } | Self::Recovery { .. } => Exit::Disk,
+            Self::Damaged { .. } | Self::LogVersion { .. } => Exit::Damaged,
+            Self::NoMover { .. } | Self::Closed | Self::Refused(_) | Self::Answer => Exit::Unreachable,
+            Self::Confine(_) | Self::NotStarted { .. } | Self::Signals { .. } => Exit::Unconfined,
+        }
+    }
+}
+
+/// How a worker's process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well, or it was told to stop.
+    Fine = 0,
+    /// A check found something wrong; nothing was found; the disk failed while at work.
+    Wrong = 1,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The log is damaged.
+    Damaged = 65,
+    /// The other half is not there, or is of another image.
+    Unreachable = 69,
+    /// A folder or the socket is not to be had.
+    Place = 73,
+    /// The disk does not read or write.
+    Disk = 74,
+    /// Another one is at work here.
+    Busy = 75,
+    /// The process could not be confined.
+    Unconfined = 77,
+    /// A setting is wrong.
+    Settings = 78,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
 }

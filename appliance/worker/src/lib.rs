@@ -7,14 +7,17 @@
 //! * [`Mover`]: intent into the log, move, sync, done into the log, answer. It works on a [`disk::Disk`], which on the box
 //!   is [`disk::Linux`] and in the tests a model that loses whatever was not synced.
 //! * [`log`]: journal and ledger in one file that only grows, each record chained to the one before by its hash.
+//! * [`confine`]: what a mover gives up before it looks at the first name.
 //! * [`server`]: a mover behind a seqpacket socket; [`client`]: the other end of it.
 
 pub mod checksum;
 pub mod client;
+pub mod confine;
 pub mod courier;
 pub mod credentials;
 pub mod disk;
 mod error;
+pub mod finding;
 mod ledger;
 pub mod log;
 mod mover;
@@ -22,12 +25,17 @@ mod name;
 mod order;
 pub mod orders;
 mod outcome;
+mod program;
 pub mod protocol;
+mod report;
 pub mod server;
+mod station;
 mod system;
+pub mod variables;
 
-pub use error::{Error, Result};
+pub use error::{Error, Exit, Result};
 pub use mover::{Mover, Recovery, Settings};
 pub use name::{FileName, NameError, Subfolders, Suffix};
 pub use order::{Naming, Order, OrderKey};
 pub use outcome::{Counters, Disposition, Outcome};
+pub use program::main;

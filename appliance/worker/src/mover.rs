@@ -13,7 +13,7 @@ mod settings;
 
 use rustix::io::Errno;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, Room};
 use crate::ledger::Ledger;
 use crate::log::{self, Chain, Event, Log, Rotation, WriteFailed};
 use crate::protocol::BATCH;
@@ -107,8 +107,9 @@ impl<D: Disk> Mover<D> {
     /// Why `more` orders that bring `bytes` in cannot be begun, if so.
     fn room(&mut self, more: usize, bytes: u64) -> Option<Outcome> {
         for folder in [self.log.folder(), &self.destination] {
-            match self.disk.free(folder) {
-                Ok(free) if free.checked_sub(bytes).is_some_and(|left| left >= self.settings.reserve) => {}
+            match self.disk.room(folder) {
+                Ok(Room { free, .. })
+                    if free.checked_sub(bytes).is_some_and(|left| left >= self.settings.reserve) => {}
                 Ok(_) => return Some(Outcome::DiskFull),
                 Err(error) => return Some(outcome_of(error)),
             }
@@ -116,10 +117,11 @@ impl<D: Disk> Mover<D> {
         (!self.ledger.has_room(more, self.disk.now())).then_some(Outcome::LedgerFull)
     }
 
-    /// Bytes that are free for files that come, beyond the reserve.
-    pub fn free(&self) -> Result<u64, Errno> {
-        let free = self.disk.free(&self.destination)?;
-        Ok(free.saturating_sub(self.settings.reserve))
+    /// The room for files that come, without the reserve.
+    pub fn room_for_files(&self) -> Result<Room, Errno> {
+        let Room { size, free } = self.disk.room(&self.destination)?;
+        let reserve = self.settings.reserve;
+        Ok(Room { size: size.saturating_sub(reserve), free: free.saturating_sub(reserve) })
     }
 
     /// What was answered since the start.

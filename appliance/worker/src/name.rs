@@ -125,6 +125,11 @@ impl Suffix {
             Ok(Self(bytes.to_vec()))
         }
     }
+
+    /// Whether a name stays as it is.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Default for Suffix {

@@ -1,6 +1,6 @@
 //! The real disk: system calls on folders that are held open, each name resolved beneath its folder by the kernel.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
@@ -10,7 +10,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use rustix::time::ClockId;
 
-use super::{Disk, Found, Identity, Kind, Result, Writers};
+use super::{Disk, Found, Identity, Kind, Result, Room, Writers};
 use crate::system::{self, Lease};
 use crate::{Error, FileName};
 
@@ -31,6 +31,12 @@ const BENEATH: ResolveFlags = ResolveFlags::BENEATH
     .union(ResolveFlags::NO_SYMLINKS)
     .union(ResolveFlags::NO_MAGICLINKS)
     .union(ResolveFlags::NO_XDEV);
+
+impl AsFd for LinuxFolder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
 
 impl Linux {
     /// Opens a folder of the settings and holds it. A kernel without `openat2` is refused here, once.
@@ -108,12 +114,13 @@ impl Disk for Linux {
         rustix::fs::fsync(&folder.0)
     }
 
-    fn free(&self, folder: &LinuxFolder) -> Result<u64> {
+    fn room(&self, folder: &LinuxFolder) -> Result<Room> {
         let stat = rustix::fs::fstatvfs(&folder.0)?;
         if stat.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return Err(Errno::ROFS);
         }
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+        let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
+        Ok(Room { size: bytes(stat.f_blocks), free: bytes(stat.f_bavail) })
     }
 
     fn open(&self, folder: &LinuxFolder, name: &FileName) -> Result<LinuxFile> {

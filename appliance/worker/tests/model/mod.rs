@@ -14,7 +14,7 @@ use std::rc::Rc;
 
 use rustix::io::Errno;
 use stayput_worker::FileName;
-use stayput_worker::disk::{Disk, Found, Identity, Kind, Result, Writers};
+use stayput_worker::disk::{Disk, Found, Identity, Kind, Result, Room, Writers};
 
 pub const SOURCE: usize = 0;
 pub const DESTINATION: usize = 1;
@@ -380,8 +380,8 @@ impl Disk for Model {
         })
     }
 
-    fn free(&self, _: &usize) -> Result<u64> {
-        self.call("free", |_| Ok(u64::MAX))
+    fn room(&self, _: &usize) -> Result<Room> {
+        self.call("room", |_| Ok(Room { size: u64::MAX, free: u64::MAX }))
     }
 
     fn open(&self, folder: &usize, name: &FileName) -> Result<u64> {
