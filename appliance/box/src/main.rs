@@ -26,6 +26,11 @@ const PARTS: &[Part] = &[
     },
     Part { name: "status", does: "lights and verdict of the box", main: stayput_lights::main },
     Part { name: "unplug", does: "the last light, called by systemd-shutdown", main: stayput_lights::unplug },
+    Part {
+        name: "worker",
+        does: "orders and files: courier, mover, and what checks them",
+        main: stayput_worker::main,
+    },
 ];
 
 /// EX_USAGE: the caller is wrong, and a restart will not help.
