@@ -23,5 +23,5 @@ pub use error::Error;
 pub use findings::{Finding, findings};
 pub use ladder::{LONGEST, Ladder, Rules};
 pub use queue::{Attributes, Queue};
-pub use run::{main, run};
-pub use settings::{SOCKET, Settings};
+pub use run::run;
+pub use settings::Settings;

@@ -2,8 +2,9 @@
 
 mod both;
 mod check;
+mod courier;
 mod mover;
-mod notify;
+pub(crate) mod notify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -30,6 +31,12 @@ const JOBS: &[Job] = &[
         arguments: "[--explain-confinement]",
         about: "the half with the files and without a network: carries orders out",
         main: mover::main,
+    },
+    Job {
+        name: "courier",
+        arguments: "",
+        about: "the half with the network and without files: brings orders from the queue and deletes what is done",
+        main: courier::main,
     },
     Job {
         name: "both",

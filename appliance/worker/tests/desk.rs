@@ -296,6 +296,21 @@ fn a_file_that_comes_after_its_order_is_taken_within_five_seconds() {
 }
 
 #[test]
+fn more_waiting_orders_than_can_be_watched_wait_on_the_queue_and_hold_nothing_up() {
+    let mut world = World::new();
+    for number in 0..WATCHED + 300 {
+        world.send(&format!("late{number}"));
+    }
+    world.pass(60_000);
+    assert_eq!(world.desk.watching(), WATCHED);
+    world.send_done(50);
+    world.pass(10_000);
+    assert_eq!(world.deleted.len(), 50);
+    let shown = world.queue.values().filter(|message| message.visible <= world.now).count();
+    assert_eq!(shown, 0, "each is hidden for its step of the ladder");
+}
+
+#[test]
 fn a_waiting_order_uses_the_deliveries_that_there_are_for_the_time_that_there_is() {
     let mut world = World::new();
     world.rules(10, 4);

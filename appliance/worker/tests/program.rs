@@ -143,7 +143,8 @@ fn each_mistake_has_its_exit_code_and_names_its_remedy() {
     let nowhere = place.path("no/such/folder");
     let file = place.path("file");
     fs::write(&file, "x").unwrap();
-    let table: &[(&str, &[&str], &[(&str, &OsStr)], i32, &str)] = &[
+    type Row<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a OsStr)], i32, &'a str);
+    let table: &[Row<'_>] = &[
         ("", &[], &[], 64, "no job"),
         ("mover", &["--faster"], &[], 64, "--faster"),
         ("mover", &["x"], &[], 64, "\"x\""),

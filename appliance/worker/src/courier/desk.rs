@@ -133,8 +133,6 @@ pub struct Desk {
     rules: Option<Rules>,
     held: HashMap<u64, Held>,
     next_slot: u64,
-    /// How many of the held wait for their files.
-    watching: usize,
     /// New orders for the mover, and those to ask for once more.
     fresh: VecDeque<u64>,
     again: VecDeque<u64>,
@@ -178,7 +176,6 @@ impl Desk {
             rules: None,
             held: HashMap::new(),
             next_slot: 0,
-            watching: 0,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
             asked: Vec::new(),
@@ -241,7 +238,9 @@ impl Desk {
 
     /// How many orders wait for their files.
     pub fn watching(&self) -> usize {
-        self.watching
+        let waits =
+            |held: &&Held| held.waits && matches!(held.step, Step::Ready | Step::Asked | Step::Watching(_));
+        self.held.values().filter(waits).count()
     }
 
     /// How many messages are held in all.

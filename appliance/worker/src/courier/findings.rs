@@ -50,7 +50,7 @@ pub enum Finding {
     /// What is set aside is dropped soon after.
     #[error(
         "the dead-letter queue keeps messages for {}, counted from when they were first sent, and the queue itself for {}; what is \
-         set aside late would be dropped at once, so set its MessageRetentionPeriod to 1209600", hours(*aside), hours(*retention)
+         set aside late would be dropped at once; set its MessageRetentionPeriod to 1209600", hours(*aside), hours(*retention)
     )]
     AsideExpires {
         /// For how long the dead-letter queue keeps messages.

@@ -33,6 +33,8 @@ pub(super) struct Reporter<W> {
     lines: u32,
     left_out: u32,
     counted: [u64; 4],
+    /// Whether there is a folder for health files: a container may have none.
+    is_shown: bool,
     unwritable: bool,
     /// Whether the health file says something else than the last line.
     is_behind: bool,
@@ -51,6 +53,7 @@ impl<W: Write> Reporter<W> {
             lines: 0,
             left_out: 0,
             counted: [0; 4],
+            is_shown: health.is_dir(),
             unwritable: false,
             is_behind: false,
         }
@@ -62,8 +65,8 @@ impl<W: Write> Reporter<W> {
         self.written.map_or(Duration::ZERO, |written| now.until(written.plus(wait)))
     }
 
-    /// Says how things are, if that is new or due.
-    pub(super) fn state(&mut self, desk: &Desk, (state, code): (State, Code), now: Boot) {
+    /// Says how things are, if that is new or due; whether the health file was due.
+    pub(super) fn state(&mut self, desk: &Desk, (state, code): (State, Code), now: Boot) -> bool {
         if self.said != Some((state, code)) {
             self.line(format_args!("{code} {}", state.as_str()));
             self.said = Some((state, code));
@@ -73,19 +76,23 @@ impl<W: Write> Reporter<W> {
             self.sum_up(desk, now);
         }
         let is_due = |time| self.written.is_none_or(|written| now >= written.plus(time));
-        if is_due(EVERY) || (self.is_behind && is_due(SOON)) || state == State::Stopped {
+        let writes = is_due(EVERY) || (self.is_behind && is_due(SOON)) || state == State::Stopped;
+        if writes {
             (self.written, self.is_behind) = (Some(now), false);
             self.count(desk);
-            match self.writer.write(state, code, Moment::now()) {
-                Ok(()) => self.unwritable = false,
-                // Said once: the path is a setting of the operator's, no order's.
-                Err(error) if !self.unwritable => {
-                    self.unwritable = true;
-                    self.line(format_args!("health file: {error}"));
+            if self.is_shown {
+                match self.writer.write(state, code, Moment::now()) {
+                    Ok(()) => self.unwritable = false,
+                    // Said once: the path is a setting of the operator's, no order's.
+                    Err(error) if !self.unwritable => {
+                        self.unwritable = true;
+                        self.line(format_args!("health file: {error}"));
+                    }
+                    Err(_) => {}
                 }
-                Err(_) => {}
             }
         }
+        writes
     }
 
     fn count(&mut self, desk: &Desk) {

@@ -1,8 +1,6 @@
 //! The courier at work: one thread for the queue, one for the mover, and the desk between them.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +14,7 @@ use super::report::Reporter;
 use super::state::{Situation, judge};
 use super::{Attributes, Boot, Error, Queue, Settings, findings};
 use crate::credentials::Provider;
+use crate::program::notify::Notifier;
 
 /// How long a stop may take: shorter than the ten seconds that systemd's unit and ECS's 30 leave.
 const STOP: Duration = Duration::from_secs(8);
@@ -23,30 +22,6 @@ const STOP: Duration = Duration::from_secs(8);
 const RULES: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(60));
 /// No clock that is right shows a time before this program was written.
 const WRITTEN: Duration = Duration::from_secs(1_795_000_000);
-
-/// EX_CONFIG: a restart will not help.
-const CONFIGURATION: u8 = 78;
-
-/// Runs a courier on the environment's settings until it is told to stop.
-pub fn main(arguments: Vec<OsString>) -> ExitCode {
-    if !arguments.is_empty() {
-        eprintln!(
-            "the courier takes no arguments; its settings are in the environment (SQS_QUEUE_URL, AWS_REGION)"
-        );
-        return ExitCode::from(64);
-    }
-    let variable = |name: &str| std::env::var(name).ok();
-    let started = Settings::from_environment(variable)
-        .and_then(|settings| Ok((settings, Provider::from_environment(variable)?)))
-        .and_then(|(settings, provider)| run(&settings, provider));
-    match started {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(CONFIGURATION)
-        }
-    }
-}
 
 /// Runs a courier until SIGTERM or SIGINT.
 pub fn run(settings: &Settings, credentials: Provider) -> Result<(), Error> {
@@ -75,6 +50,7 @@ struct Courier {
     asks: mpsc::Sender<Ask>,
     events: UnboundedReceiver<Event>,
     rules_at: Boot,
+    notifier: Notifier,
 }
 
 impl Courier {
@@ -98,6 +74,7 @@ impl Courier {
             asks,
             events,
             rules_at: now,
+            notifier: Notifier::of_process(),
         })
     }
 
@@ -106,6 +83,8 @@ impl Courier {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
         let mut stop_by: Option<Boot> = None;
+        // Ready means at work, not connected: what is missing is a state, which the lights show.
+        self.notifier.ready();
         loop {
             let now = Boot::now();
             self.desk.take(now, Event::Clock(is_clock_plausible()));
@@ -117,7 +96,9 @@ impl Courier {
             for action in self.desk.next(now) {
                 self.act(action);
             }
-            self.reporter.state(&self.desk, judge(&self.desk, self.situation, now), now);
+            if self.reporter.state(&self.desk, judge(&self.desk, self.situation, now), now) {
+                self.notifier.alive();
+            }
             if self.desk.is_finished() || stop_by.is_some_and(|by| now >= by) {
                 return Ok(());
             }

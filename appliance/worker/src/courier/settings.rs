@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::Error;
+use crate::variables;
 
 /// The settings, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,14 +22,11 @@ pub struct Settings {
     pub authorities: Option<PathBuf>,
 }
 
-/// Where the mover listens on the box.
-pub const SOCKET: &str = "/run/stayput-mover/socket";
-
 impl Settings {
     /// The settings in the environment; `variable` looks a variable up.
     pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Error> {
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let queue = variable("SQS_QUEUE_URL").ok_or(Error::NoQueue)?;
+        let queue = variable(variables::QUEUE_URL.name).ok_or(Error::NoQueue)?;
         let (host, path) = parts(&queue).ok_or_else(|| Error::QueueUrl(queue.clone()))?;
         if !path.contains('/') || path.ends_with('/') {
             return Err(Error::QueueUrl(queue));
@@ -36,7 +34,7 @@ impl Settings {
         if queue.ends_with(".fifo") {
             return Err(Error::Fifo(queue));
         }
-        let region = variable("AWS_REGION")
+        let region = variable(variables::REGION.name)
             .or_else(|| variable("AWS_DEFAULT_REGION"))
             .or_else(|| region_of(host).map(str::to_owned))
             .ok_or(Error::NoRegion)?;
@@ -52,7 +50,8 @@ impl Settings {
             queue,
             region,
             endpoint: endpoint.unwrap_or(origin),
-            socket: variable("STAYPUT_SOCKET").unwrap_or_else(|| SOCKET.to_owned()).into(),
+            socket: variable(variables::SOCKET.name)
+                .map_or_else(|| variables::SOCKET.default.into(), PathBuf::from),
             health: variable("STAYPUT_HEALTH_FOLDER")
                 .unwrap_or_else(|| stayput_health::DIRECTORY.to_owned())
                 .into(),
@@ -91,7 +90,7 @@ mod tests {
         let url = "https://sqs.eu-central-1.amazonaws.com/123456789012/orders";
         let found = settings(&[("SQS_QUEUE_URL", url), ("AWS_REGION", "eu-central-1")]).unwrap();
         assert_eq!(found.endpoint, "https://sqs.eu-central-1.amazonaws.com");
-        assert_eq!(found.socket, PathBuf::from(SOCKET));
+        assert_eq!(found.socket, PathBuf::from(variables::SOCKET.default));
         assert_eq!(settings(&[("SQS_QUEUE_URL", url)]).unwrap().region, "eu-central-1");
     }
 

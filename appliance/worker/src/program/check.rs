@@ -19,7 +19,8 @@ pub fn main(variables: &Variables, arguments: &[OsString]) -> ExitCode {
     if let Err(error) = no_arguments(arguments) {
         return misused(&error);
     }
-    let findings = findings(variables);
+    let mut findings = findings(variables);
+    findings.extend(super::courier::check(variables));
     for finding in &findings {
         println!("{finding}");
     }

@@ -148,6 +148,11 @@ macro_rules! troubles {
                 match self { $(Self::$variant => $word,)+ }
             }
 
+            /// What it means, as half a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!("the ", $meaning),)+ }
+            }
+
             /// Its counter in the health file.
             pub const fn counter(self) -> &'static str {
                 match self { $(Self::$variant => $counter,)+ }

@@ -1,0 +1,265 @@
+//! The trials.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::Row;
+use crate::control::Depth;
+use crate::emulator::Emulator;
+use crate::kills::kills_of_courier_mover_and_both_lose_nothing;
+use crate::proxy::Fault;
+use crate::site::{SECRET, Site, name};
+
+macro_rules! trials {
+    ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name as fn(&Emulator))),+] };
+}
+
+/// Against ministack.
+pub const MINISTACK: &[Row] = trials![
+    orders_are_carried_out_and_deleted_in_few_calls,
+    a_file_that_comes_later_is_taken_within_five_seconds,
+    what_is_no_order_and_what_is_in_the_way_is_set_aside_by_the_queue,
+    a_region_that_fails_in_every_way_loses_nothing,
+    an_entry_that_could_not_be_deleted_is_deleted_later,
+    a_delete_whose_answer_is_lost_is_no_harm,
+    receipts_that_end_while_the_mover_is_stopped_bring_duplicates_and_no_harm,
+    three_rotations_of_the_credentials_under_load_go_unnoticed,
+    a_clock_an_hour_behind_is_corrected_by_the_regions_own,
+    a_stop_is_quick_and_gives_back_what_was_not_done,
+    a_receive_that_is_never_answered_is_given_up_and_the_next_one_works,
+    a_mover_that_is_killed_and_started_again_goes_on,
+    the_largest_bodies_do_not_fill_the_memory,
+    an_idle_courier_asks_three_times_a_minute,
+    a_queue_that_is_not_there_is_said_and_found_again,
+    kills_of_courier_mover_and_both_lose_nothing,
+    a_check_names_what_is_wrong_with_the_queue,
+];
+
+/// Against moto.
+pub const MOTO: &[Row] = trials![orders_are_carried_out_on_a_second_emulator];
+
+fn orders_are_carried_out_and_deleted_in_few_calls(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "load");
+    site.work(0..400);
+    site.start();
+    site.until_done(400, 60);
+    let calls: usize = ["ReceiveMessage", "DeleteMessageBatch", "ChangeMessageVisibilityBatch"]
+        .iter()
+        .map(|operation| site.proxy.count(operation))
+        .sum();
+    // The last receive is a long poll that brings nothing, and the first was alone.
+    assert!(calls <= 100 + 4, "{calls} calls for 400 orders");
+    assert!(site.peak() < 20_000, "{} KiB in a program that is not optimised", site.peak());
+}
+
+fn a_file_that_comes_later_is_taken_within_five_seconds(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "late");
+    site.control.send(&site.queues.orders, (0..3).map(name));
+    site.start();
+    site.until("waiting", 30, |site| site.code() == "WRK-02");
+    for number in 0..3 {
+        site.files([name(number)]);
+        let came = Instant::now();
+        site.until("moved", 30, |site| site.moved() == number + 1);
+        assert!(came.elapsed() < Duration::from_secs(5), "{:?}", came.elapsed());
+    }
+    site.until_done(3, 10);
+}
+
+fn what_is_no_order_and_what_is_in_the_way_is_set_aside_by_the_queue(emulator: &Emulator) {
+    // Short enough to see the end of it: three deliveries within 80 seconds.
+    let mut site = Site::with(emulator, "aside", 3, 100);
+    std::fs::write(site.path("destination").join(format!("{SECRET}-0.pdf_has_been_processed")), "other")
+        .unwrap();
+    site.files([name(0)]);
+    let bodies = [
+        name(0),
+        format!("{{\"{SECRET}\": 1}}"),
+        format!("../{SECRET}"),
+        "{\"file\":\"a\\u0000\"}".to_owned(),
+    ];
+    site.control.send(&site.queues.orders, bodies.clone());
+    site.start();
+    site.until("said", 30, |site| site.code() == "WRK-04");
+    let aside = |site: &Site| site.control.depth(&site.queues.aside).visible;
+    site.until("set aside", 150, |site| aside(site) == 4);
+    assert_eq!(site.control.bodies(&site.queues.aside), bodies.into_iter().collect());
+    assert!(site.path("source").join(name(0)).exists());
+    let kept = std::fs::read(site.path("destination").join(format!("{}_has_been_processed", name(0))));
+    assert_eq!(kept.unwrap(), b"other");
+    assert_eq!(site.proxy.count("DeleteMessageBatch"), 0);
+}
+
+fn a_region_that_fails_in_every_way_loses_nothing(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "faults");
+    let (error, throttled) = (Fault::Error(503, "ServiceUnavailable"), Fault::Error(400, "RequestThrottled"));
+    site.proxy.fail(
+        "ReceiveMessage",
+        &[error, throttled, Fault::Drop, Fault::Cut, Fault::Error(500, "InternalError")],
+    );
+    site.proxy.fail("DeleteMessageBatch", &[throttled, Fault::Cut, Fault::Drop, error]);
+    site.work(0..60);
+    site.start();
+    // What a receive lost on its way comes again after its two minutes.
+    site.until("done", 200, |site| site.moved() == 60 && site.depth() == Depth { visible: 0, hidden: 0 });
+    assert_eq!(site.proxy.outstanding(), 0);
+    site.check_files(60);
+}
+
+fn an_entry_that_could_not_be_deleted_is_deleted_later(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "entries");
+    site.proxy.fail("DeleteMessageBatch", &[Fault::OneEntry, Fault::OneEntry, Fault::OneEntry]);
+    site.work(0..30);
+    site.start();
+    site.until_done(30, 60);
+    assert_eq!(site.proxy.outstanding(), 0);
+}
+
+fn a_delete_whose_answer_is_lost_is_no_harm(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "lost");
+    site.proxy.fail("DeleteMessageBatch", &[Fault::Lose, Fault::Lose]);
+    site.work(0..30);
+    site.start();
+    site.until_done(30, 60);
+    assert_eq!(site.proxy.outstanding(), 0);
+}
+
+fn receipts_that_end_while_the_mover_is_stopped_bring_duplicates_and_no_harm(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "expiry");
+    site.proxy.rules().visibility = Some(1);
+    site.start();
+    site.until("up", 30, |site| site.proxy.count("ReceiveMessage") > 0);
+    site.signal("mover", Signal::STOP);
+    site.work(0..20);
+    site.until("delivered twice", 60, |site| site.counter("received") >= 40);
+    site.signal("mover", Signal::CONT);
+    site.until_done(20, 60);
+}
+
+fn three_rotations_of_the_credentials_under_load_go_unnoticed(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "rotation");
+    site.proxy.rules().key = Some("first".to_owned());
+    site.start();
+    for (round, key) in ["second", "third", "fourth"].iter().enumerate() {
+        site.work(round * 100..round * 100 + 50);
+        site.until("at work", 60, |site| site.moved() > round * 100);
+        // The region stops taking the old ones first, so that the courier is told, and must look again.
+        site.proxy.rules().key = Some((*key).to_owned());
+        site.work(round * 100 + 50..round * 100 + 100);
+        if round == 1 {
+            site.until("refused", 60, |site| site.proxy.rules().refused > 0);
+        }
+        site.credentials(key);
+    }
+    site.until_done(300, 90);
+    assert!(site.proxy.rules().refused > 0);
+}
+
+fn a_clock_an_hour_behind_is_corrected_by_the_regions_own(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "skew");
+    site.proxy.rules().ahead = 3600;
+    site.work(0..20);
+    site.start();
+    site.until_done(20, 60);
+}
+
+fn a_stop_is_quick_and_gives_back_what_was_not_done(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "stop");
+    site.control.send(&site.queues.orders, (0..3).map(name));
+    site.start();
+    site.until("waiting", 30, |site| site.counter("waiting") == 3);
+    assert_eq!(site.depth().hidden, 3);
+    let (time, code) = site.stop_courier();
+    assert!(time < Duration::from_secs(3), "{time:?}");
+    assert_eq!(code, Some(0));
+    assert_eq!(site.depth(), Depth { visible: 3, hidden: 0 });
+    assert_eq!(site.code(), "RUN-02");
+}
+
+fn a_receive_that_is_never_answered_is_given_up_and_the_next_one_works(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "hung");
+    site.proxy.fail("ReceiveMessage", &[Fault::Hang]);
+    site.work(0..10);
+    site.start();
+    site.until_done(10, 60);
+    assert!(site.log().contains("call failed: hung"), "{}", site.log());
+}
+
+fn a_mover_that_is_killed_and_started_again_goes_on(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "mover");
+    site.start();
+    for round in 0..4 {
+        site.work(round * 50..round * 50 + 50);
+        site.until("at work", 60, |site| site.moved() > round * 50);
+        site.kill("mover");
+        site.start_mover();
+    }
+    site.until_done(200, 90);
+}
+
+fn the_largest_bodies_do_not_fill_the_memory(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "large");
+    // As large as a message may be; a fifth of them would be beyond the bound if they came at once.
+    let large = |number: usize| format!("{number}{}", "\"".repeat(255_000));
+    site.control.send(&site.queues.orders, (0..100).map(large));
+    site.work(0..10);
+    site.start();
+    site.until("received", 120, |site| site.counter("poison") >= 100 && site.moved() == 10);
+    assert!(site.peak() < 48 * 1024, "{} KiB", site.peak());
+}
+
+fn an_idle_courier_asks_three_times_a_minute(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "idle");
+    site.start();
+    site.until("up", 30, |site| site.proxy.count("ReceiveMessage") > 0);
+    let before = site.proxy.count("ReceiveMessage");
+    std::thread::sleep(Duration::from_secs(62));
+    let asked = site.proxy.count("ReceiveMessage") - before;
+    assert!((2..=3).contains(&asked), "{asked} receives in 62 seconds");
+}
+
+fn a_queue_that_is_not_there_is_said_and_found_again(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "denied");
+    site.proxy.fail(
+        "ReceiveMessage",
+        &[Fault::Error(400, "QueueDoesNotExist"), Fault::Error(400, "AccessDeniedException")],
+    );
+    site.start();
+    site.until("said", 30, |site| site.code() == "REG-03");
+    site.work(0..5);
+    site.until_done(5, 60);
+    site.until("well", 30, |site| site.code() == "RUN-00");
+}
+
+fn a_check_names_what_is_wrong_with_the_queue(emulator: &Emulator) {
+    let site = Site::with(emulator, "check-poor", 2, 3600);
+    let (text, _) = site.check();
+    assert!(text.contains("the queue answers"), "{text}");
+    assert!(
+        text.contains("sets an order aside after 2 deliveries") && text.contains("set maxReceiveCount to"),
+        "{text}"
+    );
+    assert!(text.contains("keeps messages for only 60 minutes"), "{text}");
+    site.proxy.fail("GetQueueAttributes", &[Fault::Error(400, "QueueDoesNotExist")]);
+    let (text, code) = site.check();
+    assert!(text.contains("wrong    the queue could not be asked: the queue is missing"), "{text}");
+    assert_eq!(code, Some(1));
+    let rich = Site::with(emulator, "check-rich", 10, 4 * 24 * 3600);
+    rich.long_aside();
+    let (text, code) = rich.check();
+    assert!(text.contains("good     the queue's rules leave orders time"), "{text}");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(rich.proxy.count("ReceiveMessage"), 0);
+}
+
+fn orders_are_carried_out_on_a_second_emulator(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "second");
+    site.proxy.fail("DeleteMessageBatch", &[Fault::OneEntry]);
+    site.work(0..40);
+    site.control.send(&site.queues.orders, ["{}".to_owned()]);
+    site.start();
+    let left = Depth { visible: 0, hidden: 1 };
+    site.until("done", 90, |site| site.moved() == 40 && site.depth() == left && site.counter("poison") > 0);
+    site.check_files(40);
+}
