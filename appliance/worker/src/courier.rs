@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod settings;
 mod state;
+pub mod store;
 mod wire;
 
 pub use boot::Boot;

@@ -3,6 +3,7 @@
 mod both;
 mod check;
 mod courier;
+mod fetch;
 mod mover;
 pub(crate) mod notify;
 
@@ -43,6 +44,12 @@ const JOBS: &[Job] = &[
         arguments: "",
         about: "both halves as two processes of one container, which protects less than two containers",
         main: both::main,
+    },
+    Job {
+        name: "fetch",
+        arguments: "",
+        about: "brings one object from a bucket into the destination folder, once",
+        main: fetch::main,
     },
     Job {
         name: "check",

@@ -260,7 +260,7 @@ fn comes_from_credentials(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// What a service's error means. Codes differ between the two languages that the service speaks; both are known here.
-fn of_code(status: u16, code: &str, message: &str) -> Trouble {
+pub(super) fn of_code(status: u16, code: &str, message: &str) -> Trouble {
     let any = |parts: &[&str]| parts.iter().any(|part| code.contains(part));
     let skewed = ["Signature expired", "Signature not yet current", "RequestExpired", "skewed"];
     if any(&["RequestExpired", "RequestTimeTooSkewed", "RequestInTheFuture"])
@@ -283,7 +283,14 @@ fn of_code(status: u16, code: &str, message: &str) -> Trouble {
         Trouble::Throttled
     } else if any(&["OverLimit"]) {
         Trouble::Quota
-    } else if any(&["NonExistentQueue", "QueueDoesNotExist", "AccessDenied", "Kms", "OptInRequired"]) {
+    } else if any(&[
+        "NonExistentQueue",
+        "QueueDoesNotExist",
+        "NoSuch",
+        "AccessDenied",
+        "Kms",
+        "OptInRequired",
+    ]) {
         Trouble::Denied
     } else if status >= 500 {
         Trouble::Service

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_sdk_sqs::config::SharedAsyncSleep;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
@@ -22,6 +23,35 @@ const SMALL: u64 = 512 * 1024;
 
 /// A client for all calls. `authorities` are trusted beside the system's.
 pub fn client(authorities: Option<&Path>) -> Result<SharedHttpClient, Error> {
+    let tls = trust(authorities)?;
+    let inner = Builder::new().build_with_connector_fn(move |settings, components| {
+        connect(tls.clone(), settings.cloned(), components.and_then(RuntimeComponents::sleep_impl))
+    });
+    let large = Arc::new(Semaphore::new(1));
+    Ok(SharedHttpClient::new(Bounded { inner, large }))
+}
+
+/// A connector for calls that are made without the SDK.
+pub fn connector(authorities: Option<&Path>) -> Result<Connector, Error> {
+    Ok(connect(trust(authorities)?, None, None))
+}
+
+fn connect(
+    tls: TlsContext,
+    settings: Option<HttpConnectorSettings>,
+    sleep: Option<SharedAsyncSleep>,
+) -> Connector {
+    let mut builder = Connector::builder()
+        .proxy_config(ProxyConfig::from_env())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(tls);
+    builder.set_connector_settings(settings);
+    builder.set_sleep_impl(sleep);
+    builder.build()
+}
+
+/// The system's authorities, and those of the file.
+fn trust(authorities: Option<&Path>) -> Result<TlsContext, Error> {
     let mut trusted = TrustStore::default();
     if let Some(path) = authorities {
         let read = std::fs::read(path);
@@ -30,21 +60,10 @@ pub fn client(authorities: Option<&Path>) -> Result<SharedHttpClient, Error> {
         );
     }
     let tls = TlsContext::builder().with_trust_store(trusted).build();
-    let tls = tls.map_err(|error| Error::Authorities {
+    tls.map_err(|error| Error::Authorities {
         path: authorities.unwrap_or(Path::new("")).to_owned(),
         source: std::io::Error::other(error),
-    })?;
-    let inner = Builder::new().build_with_connector_fn(move |settings, components| {
-        let mut builder = Connector::builder()
-            .proxy_config(ProxyConfig::from_env())
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(tls.clone());
-        builder.set_connector_settings(settings.cloned());
-        builder.set_sleep_impl(components.and_then(RuntimeComponents::sleep_impl));
-        builder.build()
-    });
-    let large = Arc::new(Semaphore::new(1));
-    Ok(SharedHttpClient::new(Bounded { inner, large }))
+    })
 }
 
 /// Lets one large answer in at a time: bodies of messages are as large as their senders like, and the SDK holds an answer whole

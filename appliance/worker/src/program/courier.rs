@@ -106,7 +106,7 @@ fn halves(text: String) -> (String, String) {
     }
 }
 
-const fn remedy(trouble: Trouble) -> &'static str {
+pub(super) const fn remedy(trouble: Trouble) -> &'static str {
     match trouble {
         Trouble::Unreachable | Trouble::Hung => {
             "see whether the network, its proxy and its firewall let the box reach the region"

@@ -1,5 +1,6 @@
 //! An emulator that others wrote, as a process on loopback; it ends with its value.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -27,6 +28,20 @@ impl Emulator {
         let mut command = Command::new(path);
         command.args(["-H", "127.0.0.1", "-p", &address.port().to_string()]);
         Self::start(command, address)
+    }
+
+    /// Puts an object, or makes a bucket.
+    pub fn put(&self, path: &str, body: &[u8]) {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        let length = body.len();
+        let head = format!(
+            "PUT {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     fn start(mut command: Command, address: SocketAddr) -> Self {

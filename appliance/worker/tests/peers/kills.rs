@@ -51,7 +51,7 @@ pub fn kills_of_courier_mover_and_both_lose_nothing(emulator: &Emulator) {
             late.extend(later.into_iter().map(name));
             sent += STOCK;
         }
-        std::thread::sleep(Duration::from_millis(5 + roll(if kill % 8 == 0 { 400 } else { 90 })));
+        std::thread::sleep(Duration::from_millis(5 + roll(if kill % 4 == 0 { 1000 } else { 300 })));
         let victim = usize::try_from(roll(3)).unwrap();
         counts[victim] += 1;
         for half in VICTIMS[victim] {

@@ -95,6 +95,15 @@ impl Site {
         (String::from_utf8(output.stdout).unwrap(), output.status.code())
     }
 
+    /// What a one-shot job says, and its exit code.
+    pub fn fetch(&self, emulator: &Emulator, bucket: &str, key: &str) -> (String, Option<i32>) {
+        let mut command = self.command("fetch");
+        command.env("BUCKET_NAME", bucket).env("FILE_KEY", key);
+        let output =
+            command.env("AWS_ENDPOINT_URL_S3", format!("http://{}", emulator.address)).output().unwrap();
+        (String::from_utf8([output.stdout, output.stderr].concat()).unwrap(), output.status.code())
+    }
+
     /// Lets the dead-letter queue keep messages for as long as any can.
     pub fn long_aside(&self) {
         self.control.keep(&self.queues.aside, 14 * 24 * 3600);

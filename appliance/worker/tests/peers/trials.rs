@@ -34,6 +34,7 @@ pub const MINISTACK: &[Row] = trials![
     a_queue_that_is_not_there_is_said_and_found_again,
     kills_of_courier_mover_and_both_lose_nothing,
     a_check_names_what_is_wrong_with_the_queue,
+    an_object_is_fetched_once_and_a_missing_one_is_said,
 ];
 
 /// Against moto.
@@ -251,6 +252,35 @@ fn a_check_names_what_is_wrong_with_the_queue(emulator: &Emulator) {
     assert!(text.contains("good     the queue's rules leave orders time"), "{text}");
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(rich.proxy.count("ReceiveMessage"), 0);
+}
+
+fn an_object_is_fetched_once_and_a_missing_one_is_said(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "fetch");
+    let (bucket, name) = ("fetch-inbox", format!("{SECRET} 1+2.pdf"));
+    let body: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
+    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    emulator.put(&format!("/{bucket}"), here.as_bytes());
+    emulator.put("/fetch-elsewhere", b"");
+    emulator.put(&format!("/{bucket}/{SECRET}%201%2B2.pdf"), &body);
+    site.start_mover();
+    site.until("up", 30, |site| site.path("socket").exists());
+    for (bucket, expected) in
+        [(format!("s3://{bucket}"), "3000000 bytes"), (bucket.to_owned(), "fetched before")]
+    {
+        let (text, code) = site.fetch(emulator, &bucket, &name);
+        assert!(text.contains(expected) && !text.contains(SECRET), "{text}");
+        assert_eq!(code, Some(0));
+        assert_eq!(std::fs::read(site.path("destination").join(&name)).unwrap(), body);
+    }
+    let (text, code) = site.fetch(emulator, bucket, "nothing");
+    assert!(text.contains("the object is missing"), "{text}");
+    assert_eq!(code, Some(69));
+    let (text, code) = site.fetch(emulator, "fetch-elsewhere", &name);
+    assert!(text.contains("correct AWS_REGION"), "{text}");
+    assert_eq!(code, Some(69));
+    let (text, code) = site.fetch(emulator, bucket, &format!("../{SECRET} 1+2.pdf"));
+    assert!(code != Some(0) && !text.contains(SECRET), "{text}");
+    assert_eq!(site.moved(), 1);
 }
 
 fn orders_are_carried_out_on_a_second_emulator(emulator: &Emulator) {
