@@ -38,7 +38,7 @@ macro_rules! outcomes {
                 match self { $(Self::$variant => Disposition::$disposition,)+ }
             }
 
-            /// The short word for it in health files and ledgers.
+            /// The short word for it in health files and ledgers, and on the hat's screen.
             pub const fn word(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
@@ -53,55 +53,26 @@ macro_rules! outcomes {
 
 outcomes! {
     Done = 1, Delete, "done", "file was moved and is durably at its destination";
-    AlreadyDone = 2, Delete, "already-done", "order with this key was done before";
+    AlreadyDone = 2, Delete, "repeated", "order with this key was done before";
     Waiting = 3, Later, "waiting", "source folder has no such file yet";
     Unready = 4, Later, "unready", "file changed a moment ago and may still be written";
     Changed = 5, Later, "changed", "file was changed or replaced while it was moved, and was left where it was";
     Conflict = 6, Leave, "conflict", "destination is taken by another file; both are kept";
     BadName = 7, Leave, "bad-name", "name cannot be one of a file directly in the source folder";
-    NameTooLong = 8, Leave, "name-too-long", "name is too long with its suffix";
-    NotAFile = 9, Leave, "not-a-file", "name is a folder, a link, a pipe, a device or a mount, not a plain file";
+    NameTooLong = 8, Leave, "long-name", "name is too long with its suffix";
+    NotAFile = 9, Leave, "no-file", "name is a folder, a link, a pipe, a device or a mount, not a plain file";
     Linked = 10, Leave, "linked", "file has a second name (hard link), so moving one would not move the other";
     KeyReused = 11, Leave, "key-reused", "key was used before for a file of another name";
     Denied = 12, Leave, "denied", "mover has no permission to move the file";
     DiskFull = 13, Pause, "disk-full", "disk has no room beyond its reserve";
     ReadOnly = 14, Pause, "read-only", "file system is read-only";
-    LedgerFull = 15, Pause, "ledger-full", "ledger holds as many done orders as it may whose messages are not deleted";
+    LedgerFull = 15, Pause, "log-full", "ledger holds as many done orders as it may whose messages are not deleted";
     Failed = 16, Later, "failed", "disk failed before the file was moved; the file was left where it was";
     Stopped = 17, Pause, "stopped", "mover could not make a change durable and does nothing until it is restarted";
     TooLarge = 18, Leave, "too-large", "file is larger than files that come in may be";
     Mismatch = 19, Later, "mismatch", "file that came in is not the one that was announced, and was thrown away";
     Incomplete = 20, Later, "incomplete", "file that came in ended before it was whole, and was thrown away";
     Busy = 21, Later, "busy", "mover takes in as many files at the same time as it may";
-}
-
-impl Outcome {
-    /// Its name in health files and on the hat's screen: one short word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Done => "done",
-            Self::AlreadyDone => "repeated",
-            Self::Waiting => "waiting",
-            Self::Unready => "unready",
-            Self::Changed => "changed",
-            Self::Conflict => "conflict",
-            Self::BadName => "bad-name",
-            Self::NameTooLong => "long-name",
-            Self::NotAFile => "no-file",
-            Self::Linked => "linked",
-            Self::KeyReused => "key-reused",
-            Self::Denied => "denied",
-            Self::DiskFull => "disk-full",
-            Self::ReadOnly => "read-only",
-            Self::LedgerFull => "log-full",
-            Self::Failed => "failed",
-            Self::Stopped => "stopped",
-            Self::TooLarge => "too-large",
-            Self::Mismatch => "mismatch",
-            Self::Incomplete => "incomplete",
-            Self::Busy => "busy",
-        }
-    }
 }
 
 const COUNT: usize = Outcome::ALL.len();
