@@ -44,6 +44,8 @@ variables! {
         "The bucket that the one-shot job fetches from.";
     FILE_KEY = "FILE_KEY", "an object's key", "",
         "The object that the one-shot job fetches.";
+    BUCKETS = "STAYPUT_BUCKETS", "buckets, each as name or name/how-keys-begin, with spaces between", "none",
+        "The buckets whose notifications are orders to fetch the object.";
     LEDGER = "STAYPUT_LEDGER_FOLDER", "a folder", "`ledger` beside the source folder",
         "The folder of the mover's log; made if it is not there. Never share it between boxes.";
     SUFFIX = "STAYPUT_SUFFIX", "up to 64 bytes without a slash; may be empty", "_has_been_processed",

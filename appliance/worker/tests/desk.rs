@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use stayput_worker::courier::desk::{
     Action, Desk, Entry, Event, Fault, HELD, Note, POLLERS, Received, Trouble, VISIBILITY, WATCHED,
 };
-use stayput_worker::courier::{Boot, Rules};
+use stayput_worker::courier::{Allowed, Boot, Rules};
 use stayput_worker::orders::Asked;
 use stayput_worker::{OrderKey, Outcome};
 
@@ -42,6 +42,7 @@ struct World {
     flying: usize,
     calls: u64,
     acknowledged: usize,
+    fetches: Vec<(u64, usize)>,
     notes: Vec<Note>,
 }
 
@@ -49,7 +50,7 @@ impl World {
     fn new() -> Self {
         let mut world = Self {
             now: 1_000,
-            desk: Desk::new(Boot::at(1_000)),
+            desk: Desk::new(Boot::at(1_000)).allowing(Allowed::read("inbox/in/").unwrap()),
             queue: BTreeMap::new(),
             next: 0,
             answers: Vec::new(),
@@ -63,6 +64,7 @@ impl World {
             flying: 0,
             calls: 0,
             acknowledged: 0,
+            fetches: Vec::new(),
             notes: Vec::new(),
         };
         world.rules(5, 4);
@@ -201,6 +203,17 @@ impl World {
                     let outcomes = names.iter().map(outcome).collect();
                     self.asked.extend(names.into_iter().map(|name| (self.now, name)));
                     self.answers.push((self.now + 2, Event::Moved { batch, outcomes }));
+                }
+                Action::Fetch { slot, objects } => {
+                    self.fetches.push((self.now, objects.len()));
+                    let key = OrderKey::new(objects[0].key.as_bytes()).unwrap();
+                    let outcome = self.outcomes.get(&objects[0].key).copied();
+                    let result = match outcome {
+                        Some(outcome) => Ok((outcome, vec![key])),
+                        None => Err(Trouble::Denied),
+                    };
+                    // Longer than a receipt holds by itself.
+                    self.answers.push((self.now + 400_000, Event::Fetched { slot, result }));
                 }
                 Action::Probe => self.answers.push((self.now + 1, Event::Obstacle(self.paused))),
                 Action::Deleted(keys) => {
@@ -351,6 +364,46 @@ fn a_test_event_is_acknowledged() {
     world.send(r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#);
     world.pass(5_000);
     assert_eq!((world.deleted.len(), world.acknowledged), (1, 0));
+}
+
+fn created(bucket: &str, key: &str) -> String {
+    format!(
+        r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},"object":{{"key":"{key}"}}}}}}]}}"#
+    )
+}
+
+#[test]
+fn an_object_is_fetched_for_as_long_as_it_takes_and_then_its_message_is_deleted() {
+    let mut world = World::new();
+    world.rules(10, 14);
+    let fetched = world.send(&created("inbox", "in/a"));
+    world.outcomes.insert("in/a".to_owned(), Outcome::Done);
+    world.pass(500_000);
+    assert_eq!((world.fetches.len(), world.acknowledged), (1, 1));
+    assert!(world.deleted.contains(&fetched));
+}
+
+#[test]
+fn an_object_that_no_rule_names_or_that_is_gone_is_left_to_the_redrive_policy() {
+    let mut world = World::new();
+    let elsewhere = world.send(&created("inbox", "out/a"));
+    let gone = world.send(&created("inbox", "in/gone"));
+    world.pass(1_000_000);
+    assert_eq!(world.fetches.iter().map(|(_, objects)| objects).max(), Some(&1));
+    assert!(world.queue.contains_key(&elsewhere) && world.queue.contains_key(&gone));
+    assert!(world.desk.tally().unfetched >= 2);
+}
+
+#[test]
+fn a_transfer_that_broke_is_begun_again() {
+    let mut world = World::new();
+    world.send(&created("inbox", "in/a"));
+    world.outcomes.insert("in/a".to_owned(), Outcome::Incomplete);
+    world.pass(410_000);
+    world.outcomes.insert("in/a".to_owned(), Outcome::Done);
+    world.pass(900_000);
+    assert!(world.fetches.len() >= 2);
+    assert_eq!(world.deleted.len(), 1);
 }
 
 #[test]

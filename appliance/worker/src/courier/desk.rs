@@ -18,8 +18,9 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::boot::Boot;
+use super::inbound::{Allowed, Fetched};
 use super::ladder::{Ladder, Rules};
-use crate::orders::Asked;
+use crate::orders::{Asked, Object};
 use crate::{Disposition, Order, OrderKey, Outcome};
 
 pub use calls::{Action, Entry, Event, Fault, Note, Received, Trouble};
@@ -33,6 +34,10 @@ const LEASE: Duration = Duration::from_secs(300);
 const MARGIN: Duration = Duration::from_secs(40);
 /// How often the mover is asked again for a file that has not come.
 const WATCH: Duration = Duration::from_secs(2);
+/// How soon an object is fetched again when it could not be.
+const REFETCH: Duration = Duration::from_secs(15);
+/// How many messages' objects are fetched at the same time.
+const FETCHES: usize = 2;
 /// How often a mover that cannot work is asked whether it can.
 const PROBE: Duration = Duration::from_secs(5);
 /// How often one that can is asked, so that its end is noticed when there is no work.
@@ -57,7 +62,12 @@ pub const POLLERS: usize = 3;
 #[derive(Debug)]
 struct Held {
     receipt: String,
+    /// The message's own id, or its order's key.
+    id: OrderKey,
     order: Option<Order>,
+    objects: Vec<Object>,
+    /// The keys of its objects that are done.
+    fetched: Vec<OrderKey>,
     receives: u32,
     /// When the receipt ends.
     deadline: Boot,
@@ -77,6 +87,8 @@ enum Step {
     Ready,
     /// The mover has it.
     Asked,
+    /// Its objects are being fetched.
+    Fetching,
     /// Its file has not come; ask again at this time.
     Watching(Boot),
     /// To be deleted.
@@ -136,6 +148,10 @@ pub struct Desk {
     /// New orders for the mover, and those to ask for once more.
     fresh: VecDeque<u64>,
     again: VecDeque<u64>,
+    /// Messages whose objects are to be fetched, and how many are.
+    to_fetch: VecDeque<u64>,
+    fetching: usize,
+    allowed: Allowed,
     /// The batch that the mover has.
     asked: Vec<u64>,
     batch: u32,
@@ -178,6 +194,9 @@ impl Desk {
             next_slot: 0,
             fresh: VecDeque::new(),
             again: VecDeque::new(),
+            to_fetch: VecDeque::new(),
+            fetching: 0,
+            allowed: Allowed::default(),
             asked: Vec::new(),
             batch: 0,
             doomed: VecDeque::new(),
@@ -205,6 +224,11 @@ impl Desk {
         }
     }
 
+    /// The same, with these objects allowed to be fetched.
+    pub fn allowing(self, allowed: Allowed) -> Self {
+        Self { allowed, ..self }
+    }
+
     /// Takes an event in.
     pub fn take(&mut self, now: Boot, event: Event) {
         match event {
@@ -226,6 +250,7 @@ impl Desk {
             }
             Event::Clock(right) => self.clock = right,
             Event::Stop => self.stop(),
+            Event::Fetched { slot, result } => self.fetched(now, slot, result),
             Event::Received { call, result } => self.received(now, call, result),
             Event::Called { call, result } => self.called(now, call, result),
         }
@@ -238,8 +263,9 @@ impl Desk {
 
     /// How many orders wait for their files.
     pub fn watching(&self) -> usize {
-        let waits =
-            |held: &&Held| held.waits && matches!(held.step, Step::Ready | Step::Asked | Step::Watching(_));
+        let waits = |held: &&Held| {
+            held.waits && matches!(held.step, Step::Ready | Step::Asked | Step::Fetching | Step::Watching(_))
+        };
         self.held.values().filter(waits).count()
     }
 
@@ -340,7 +366,21 @@ impl Desk {
         let (slot, id) = (self.next_slot, message.message);
         self.next_slot += 1;
         let (order, renewing, waits, seconds, step) = (None, false, false, 0, Step::Ready);
-        let held = Held { receipt, order, receives, deadline, until, renewing, waits, seconds, step };
+        let (objects, fetched) = (Vec::new(), Vec::new());
+        let held = Held {
+            id: id.clone(),
+            objects,
+            fetched,
+            receipt,
+            order,
+            receives,
+            deadline,
+            until,
+            renewing,
+            waits,
+            seconds,
+            step,
+        };
         self.held.insert(slot, held);
         if self.stopping || self.paused().is_some() {
             return self.give_back(slot, 0);
@@ -348,6 +388,7 @@ impl Desk {
         match asked {
             Ok(Asked::Move(order)) => {
                 if let Some(held) = self.held.get_mut(&slot) {
+                    held.id = order.key.clone();
                     held.order = Some(order);
                 }
                 self.fresh.push_back(slot);
@@ -355,6 +396,12 @@ impl Desk {
             Ok(Asked::Nothing) => {
                 self.tally.nothing += 1;
                 self.doom(now, slot);
+            }
+            Ok(Asked::Fetch(objects)) if objects.iter().all(|object| self.allowed.allows(object)) => {
+                if let Some(held) = self.held.get_mut(&slot) {
+                    held.objects = objects;
+                }
+                self.to_fetch.push_back(slot);
             }
             Ok(Asked::Fetch(_)) => {
                 self.tally.unfetched += 1;
@@ -395,7 +442,7 @@ impl Desk {
             }
             Disposition::Later if self.stopping => self.give_back(slot, 0),
             Disposition::Later => {
-                held.step = Step::Watching(now.plus(WATCH));
+                held.step = Step::Watching(now.plus(if held.objects.is_empty() { WATCH } else { REFETCH }));
                 held.waits = true;
                 let left = now.until(held.until).as_secs();
                 if self.watching() > WATCHED {
@@ -403,8 +450,7 @@ impl Desk {
                 }
             }
             Disposition::Leave => {
-                let receives = held.receives;
-                let Some(message) = held.order.as_ref().map(|order| order.key.clone()) else { return };
+                let (receives, message) = (held.receives, held.id.clone());
                 if outcome == Outcome::Conflict {
                     self.conflict_until = now.plus(2 * ASIDE);
                 }
@@ -419,7 +465,8 @@ impl Desk {
         self.fitness = Fitness::Unfit(outcome);
         self.probe_at = now.plus(PROBE);
         self.give_back(slot, 0);
-        for other in std::mem::take(&mut self.fresh) {
+        let unasked = [std::mem::take(&mut self.fresh), std::mem::take(&mut self.to_fetch)];
+        for other in unasked.into_iter().flatten() {
             self.give_back(other, 0);
         }
     }
@@ -427,6 +474,29 @@ impl Desk {
     fn free_mover(&mut self) {
         if matches!(self.mover, Mover::Busy { .. }) {
             self.mover = Mover::Idle;
+        }
+    }
+
+    fn fetched(&mut self, now: Boot, slot: u64, result: Result<Fetched, Trouble>) {
+        self.fetching = self.fetching.saturating_sub(1);
+        let Some(held) = self.held.get_mut(&slot).filter(|held| held.step == Step::Fetching) else { return };
+        held.until = now.plus(self.ladder.delay(held.receives).max(VISIBILITY));
+        match result {
+            Ok((outcome, done)) => {
+                held.fetched = done;
+                self.answered(now, slot, outcome);
+            }
+            Err(Trouble::Denied) => {
+                let (message, receives) = (held.id.clone(), held.receives);
+                self.tally.unfetched += 1;
+                self.park(now, slot, Note::Unfetched { message, receives });
+            }
+            Err(trouble) => {
+                held.step = Step::Watching(now.plus(REFETCH));
+                held.waits = true;
+                self.tally.trouble(trouble);
+                self.notes.push(Note::Trouble(trouble));
+            }
         }
     }
 
@@ -444,11 +514,12 @@ impl Desk {
 
     fn stop(&mut self) {
         self.stopping = true;
-        let waiting = |held: &Held| matches!(held.step, Step::Ready | Step::Watching(_));
+        let waiting = |held: &Held| matches!(held.step, Step::Ready | Step::Fetching | Step::Watching(_));
         let slots: Vec<_> =
             self.held.iter().filter(|(_, held)| waiting(held)).map(|(slot, _)| *slot).collect();
         self.fresh.clear();
         self.again.clear();
+        self.to_fetch.clear();
         slots.into_iter().for_each(|slot| self.give_back(slot, 0));
     }
 

@@ -22,6 +22,11 @@ pub enum Error {
     /// An endpoint that is none.
     #[error("AWS_ENDPOINT_URL is '{0}', which does not begin with https://; correct or remove it")]
     Endpoint(String),
+    /// A list of buckets that is none.
+    #[error(
+        "STAYPUT_BUCKETS is no list of buckets; write each as bucket or bucket/how-keys-begin, with spaces between, and without s3://"
+    )]
+    Buckets,
     /// No credentials.
     #[error(transparent)]
     Credentials(#[from] crate::credentials::Error),

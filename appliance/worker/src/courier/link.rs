@@ -1,14 +1,17 @@
 //! The way to the mover: a thread that asks one thing after the other, and connects again for as long as it takes.
 
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 use super::desk::Event;
 use crate::client::Client;
-use crate::{Order, OrderKey, Result};
+use crate::protocol::Inbound;
+use crate::{Order, OrderKey, Outcome, Result};
 
 /// What the mover is asked.
 #[derive(Debug)]
@@ -16,6 +19,9 @@ pub(super) enum Ask {
     Move { batch: u32, orders: Vec<Order> },
     Deleted(Vec<OrderKey>),
     Probe,
+    SendIn(Inbound, oneshot::Sender<std::result::Result<OwnedFd, Outcome>>),
+    Complete(u32, oneshot::Sender<Outcome>),
+    Abort(u32, oneshot::Sender<Outcome>),
 }
 
 /// Asks what comes in, until nobody can send any more. Every answer and every change of the connection is an event.
@@ -44,7 +50,8 @@ fn converse(mut client: Client, asks: &Receiver<Ask>, events: &UnboundedSender<E
     loop {
         let Ok(ask) = asks.recv() else { return false };
         match answer(&mut client, ask) {
-            Ok(event) => {
+            Ok(None) => {}
+            Ok(Some(event)) => {
                 if events.send(event).is_err() {
                     return false;
                 }
@@ -54,13 +61,27 @@ fn converse(mut client: Client, asks: &Receiver<Ask>, events: &UnboundedSender<E
     }
 }
 
-fn answer(client: &mut Client, ask: Ask) -> Result<Event> {
-    Ok(match ask {
+/// The event that an answer is. Who waits for an answer of its own gets that; one that does not wait any more has lost its
+/// message, and nothing else.
+fn answer(client: &mut Client, ask: Ask) -> Result<Option<Event>> {
+    Ok(Some(match ask {
         Ask::Move { batch, orders } => Event::Moved { batch, outcomes: client.carry_out(orders)? },
         Ask::Deleted(keys) => {
             client.deleted(keys)?;
             Event::Noted
         }
         Ask::Probe => Event::Obstacle(client.obstacle()?),
-    })
+        Ask::SendIn(inbound, waiting) => {
+            let _ = waiting.send(client.send_in(inbound)?);
+            return Ok(None);
+        }
+        Ask::Complete(transfer, waiting) => {
+            let _ = waiting.send(client.complete(transfer)?);
+            return Ok(None);
+        }
+        Ask::Abort(transfer, waiting) => {
+            let _ = waiting.send(client.abort(transfer)?);
+            return Ok(None);
+        }
+    }))
 }

@@ -1,7 +1,7 @@
 //! The courier at work: one thread for the queue, one for the mover, and the desk between them.
 
 use std::collections::HashMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,9 +9,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use super::desk::{Action, Desk, Event, Trouble};
+use super::inbound::Way;
 use super::link::{self, Ask};
 use super::report::Reporter;
 use super::state::{Situation, judge};
+use super::store::Store;
 use super::{Attributes, Boot, Error, Queue, Settings, findings};
 use crate::credentials::Provider;
 use crate::program::notify::Notifier;
@@ -39,14 +41,35 @@ enum Brought {
     Attributes(Result<Attributes, Trouble>),
 }
 
+/// What a task is for, so that one that panics ends what it was for.
+#[derive(Debug, Clone, Copy)]
+enum Purpose {
+    Receive(u64),
+    Change(u64),
+    Fetch(u64),
+}
+
+impl Purpose {
+    fn failed(self) -> Event {
+        let trouble = Trouble::Hung;
+        match self {
+            Self::Receive(call) => Event::Received { call, result: Err(trouble) },
+            Self::Change(call) => Event::Called { call, result: Err(trouble) },
+            Self::Fetch(slot) => Event::Fetched { slot, result: Err(trouble) },
+        }
+    }
+}
+
 struct Courier {
     desk: Desk,
     queue: Queue,
     reporter: Reporter<std::io::Stdout>,
     situation: Situation,
     tasks: JoinSet<Brought>,
-    /// Which call a task is, and whether it receives.
-    calls: HashMap<Id, (u64, bool)>,
+    /// What a task is for.
+    calls: HashMap<Id, Purpose>,
+    /// The way for objects, where any may be fetched.
+    way: Option<Way>,
     asks: mpsc::Sender<Ask>,
     events: UnboundedReceiver<Event>,
     rules_at: Boot,
@@ -64,9 +87,17 @@ impl Courier {
             .stack_size(256 * 1024)
             .spawn(move || link::serve(socket, asked, sender))
             .map_err(|source| Error::Runtime { action: "start a thread", source })?;
+        let way = if settings.allowed.is_empty() {
+            None
+        } else {
+            let (endpoint, authorities) = (settings.store.clone(), settings.authorities.as_deref());
+            let store = Store::new(&settings.region, endpoint, authorities, credentials.clone())?;
+            Some(Way { store: Arc::new(store), asks: asks.clone(), transfers: Arc::default() })
+        };
         Ok(Self {
-            desk: Desk::new(now),
+            desk: Desk::new(now).allowing(settings.allowed.clone()),
             queue: Queue::new(settings, credentials)?,
+            way,
             reporter: Reporter::new(&settings.health, std::io::stdout(), salt(), now),
             situation: Situation::default(),
             tasks: JoinSet::new(),
@@ -155,15 +186,16 @@ impl Courier {
             Ok((_, Brought::Attributes(Err(_)))) => self.rules_at = now.plus(RULES.1),
             // A call that panicked: as if it had not been answered, so that another one takes its place.
             Err(error) => {
-                let Some((call, receives)) = self.calls.remove(&error.id()) else { return };
-                self.desk.take(now, ended(call, receives, Trouble::Hung));
+                if let Some(purpose) = self.calls.remove(&error.id()) {
+                    self.desk.take(now, purpose.failed());
+                }
             }
         }
     }
 
     fn act(&mut self, action: Action) {
         let queue = self.queue.clone();
-        let (call, receives, task) = match action {
+        let (purpose, task) = match action {
             Action::Note(note) => return self.reporter.note(&note),
             Action::Move { batch, orders } => return self.ask(Ask::Move { batch, orders }),
             Action::Deleted(keys) => return self.ask(Ask::Deleted(keys)),
@@ -172,22 +204,29 @@ impl Courier {
                 let task = self.tasks.spawn(async move {
                     Brought::Event(Event::Received { call, result: queue.receive(most, long).await })
                 });
-                (call, true, task)
+                (Purpose::Receive(call), task)
+            }
+            Action::Fetch { slot, objects } => {
+                let Some(way) = self.way.clone() else { return };
+                let task = self.tasks.spawn(async move {
+                    Brought::Event(Event::Fetched { slot, result: way.fetch(objects).await })
+                });
+                (Purpose::Fetch(slot), task)
             }
             Action::Delete { call, entries } => {
                 let task = self.tasks.spawn(async move {
                     Brought::Event(Event::Called { call, result: queue.delete(&entries).await })
                 });
-                (call, false, task)
+                (Purpose::Change(call), task)
             }
             Action::Hide { call, entries } => {
                 let task = self.tasks.spawn(async move {
                     Brought::Event(Event::Called { call, result: queue.hide(&entries).await })
                 });
-                (call, false, task)
+                (Purpose::Change(call), task)
             }
         };
-        self.calls.insert(task.id(), (call, receives));
+        self.calls.insert(task.id(), purpose);
     }
 
     fn ask(&mut self, ask: Ask) {
@@ -195,14 +234,6 @@ impl Courier {
             // The thread is gone, which only a panic does; what it had is asked again by the next life.
             self.desk.take(Boot::now(), Event::MoverDown);
         }
-    }
-}
-
-fn ended(call: u64, receives: bool, trouble: Trouble) -> Event {
-    if receives {
-        Event::Received { call, result: Err(trouble) }
-    } else {
-        Event::Called { call, result: Err(trouble) }
     }
 }
 

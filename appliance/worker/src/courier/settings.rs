@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Error;
+use super::{Allowed, Error};
 use crate::variables;
 
 /// The settings, checked.
@@ -18,6 +18,10 @@ pub struct Settings {
     pub socket: PathBuf,
     /// Where the health file goes.
     pub health: PathBuf,
+    /// Where objects are fetched from, if not from the region.
+    pub store: Option<String>,
+    /// Which objects may be.
+    pub allowed: Allowed,
     /// A file of further certificate authorities.
     pub authorities: Option<PathBuf>,
 }
@@ -46,7 +50,10 @@ impl Settings {
         {
             return Err(Error::Endpoint(endpoint.clone()));
         }
+        let allowed = variable(variables::BUCKETS.name).unwrap_or_default();
         Ok(Self {
+            allowed: Allowed::read(&allowed).ok_or(Error::Buckets)?,
+            store: variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")),
             queue,
             region,
             endpoint: endpoint.unwrap_or(origin),

@@ -15,6 +15,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
+use sha2::{Digest, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 
@@ -22,6 +23,7 @@ use super::desk::Trouble;
 use super::{Error, queue, wire};
 use crate::checksum::{Algorithm, Checksum};
 use crate::credentials::Provider;
+use crate::{Naming, Order, OrderKey};
 
 /// How long the store may take to begin its answer, and to send each piece of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -74,9 +76,9 @@ impl Store {
         Ok(Self { connector, region: region.to_owned(), endpoint, credentials })
     }
 
-    /// Asks for an object.
-    pub async fn get(&self, bucket: &str, key: &str) -> Result<Object, Trouble> {
-        let request = self.request(bucket, key).await?;
+    /// Asks for an object, or for one version of it.
+    pub async fn get(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<Object, Trouble> {
+        let request = self.request(bucket, key, version).await?;
         let call = tokio::time::timeout(PATIENCE, self.connector.call(request));
         let response = call.await.map_err(|_| Trouble::Hung)?.map_err(|_| Trouble::Unreachable)?;
         if response.status().as_u16() == 200 {
@@ -89,9 +91,13 @@ impl Store {
         Err(trouble)
     }
 
-    async fn request(&self, bucket: &str, key: &str) -> Result<HttpRequest, Trouble> {
+    async fn request(&self, bucket: &str, key: &str, version: Option<&str>) -> Result<HttpRequest, Trouble> {
         let credentials = self.credentials.current().await.map_err(|_| Trouble::Credentials)?;
-        let url = url(self.endpoint.as_deref(), &self.region, bucket, key);
+        let mut url = url(self.endpoint.as_deref(), &self.region, bucket, key);
+        if let Some(version) = version {
+            url.push_str("?versionId=");
+            url.push_str(&encoded(version).replace('/', "%2F"));
+        }
         let mut settings = SigningSettings::default();
         // The store's own rules: a path is signed as it is sent, and the hash of the empty body goes along.
         settings.percent_encoding_mode = PercentEncodingMode::Single;
@@ -127,6 +133,19 @@ impl Store {
 }
 
 impl Object {
+    /// The order to take it in: the same for the same content, so that what is asked for twice is fetched once. Its key is the
+    /// name that is ordered; whether a slash may be in it is the mover's rule.
+    pub fn order(&self, bucket: &str, key: &str) -> Order {
+        let mut hash = Sha256::new();
+        for part in [bucket, key, &self.version, &self.tag] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        let text: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = OrderKey::new(text.as_bytes()).expect("64 digits are a key");
+        Order { key: tag, naming: Naming::Unchanged, name: key.as_bytes().to_vec() }
+    }
+
     /// Writes the object into `pipe`, which is closed at the end.
     pub async fn pour(mut self, pipe: OwnedFd) -> Result<(), Trouble> {
         let mut pipe = pipe::Sender::from_owned_fd(pipe).map_err(|_| Trouble::Answer)?;

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::{misused, no_arguments};
 use crate::client::Client;
 use crate::courier::desk::Trouble;
-use crate::courier::store::{Object, Store};
+use crate::courier::store::Store;
 use crate::credentials::Provider;
 use crate::protocol::{Inbound, LONGEST_VERSION};
 use crate::variables::{self, Variable, Variables};
-use crate::{Disposition, Exit, Naming, Order, OrderKey, Outcome};
+use crate::{Disposition, Exit, Outcome};
 
 /// How long it is tried again when the region or the mover has a moment of its own.
 const PAUSES: [Duration; 4] =
@@ -128,9 +126,9 @@ fn text<'a>(variables: &'a Variables, variable: &'static Variable) -> Result<&'a
 
 async fn fetch(store: &Store, client: &mut Client, bucket: &str, key: &str) -> Result<String, Error> {
     let started = Instant::now();
-    let object = store.get(bucket, key).await.map_err(Error::Region)?;
+    let object = store.get(bucket, key, None).await.map_err(Error::Region)?;
     let (length, verified) = (object.length, object.checksum.is_some());
-    let order = order(bucket, key, &object);
+    let order = object.order(bucket, key);
     let done = vec![order.key.clone()];
     let inbound = Inbound {
         transfer: 1,
@@ -164,16 +162,4 @@ async fn fetch(store: &Store, client: &mut Client, bucket: &str, key: &str) -> R
         Outcome::AlreadyDone => Ok("this version was fetched before".to_owned()),
         outcome => Err(Error::Outcome(outcome)),
     }
-}
-
-/// The order: the same for the same content, so that a job that is started twice fetches once.
-fn order(bucket: &str, key: &str, object: &Object) -> Order {
-    let mut hash = Sha256::new();
-    for part in [bucket, key, &object.version, &object.tag] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    let text: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let order = OrderKey::new(text.as_bytes()).expect("64 digits are a key");
-    Order { key: order, naming: Naming::Unchanged, name: key.as_bytes().to_vec() }
 }

@@ -62,6 +62,11 @@ impl Site {
         site
     }
 
+    /// Sets a variable of what is started from now on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.insert(name.to_owned(), value.to_owned());
+    }
+
     /// Replaces the credentials as the box does: by a rename.
     pub fn credentials(&self, key: &str) {
         let fresh = self.path("credentials.new");

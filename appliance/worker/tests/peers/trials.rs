@@ -9,7 +9,7 @@ use crate::control::Depth;
 use crate::emulator::Emulator;
 use crate::kills::kills_of_courier_mover_and_both_lose_nothing;
 use crate::proxy::Fault;
-use crate::site::{SECRET, Site, name};
+use crate::site::{SECRET, Site, content, name};
 
 macro_rules! trials {
     ($($name:ident),+ $(,)?) => { &[$((stringify!($name), $name as fn(&Emulator))),+] };
@@ -35,6 +35,7 @@ pub const MINISTACK: &[Row] = trials![
     kills_of_courier_mover_and_both_lose_nothing,
     a_check_names_what_is_wrong_with_the_queue,
     an_object_is_fetched_once_and_a_missing_one_is_said,
+    objects_that_notifications_name_are_fetched_from_allowed_buckets_only,
 ];
 
 /// Against moto.
@@ -281,6 +282,37 @@ fn an_object_is_fetched_once_and_a_missing_one_is_said(emulator: &Emulator) {
     let (text, code) = site.fetch(emulator, bucket, &format!("../{SECRET} 1+2.pdf"));
     assert!(code != Some(0) && !text.contains(SECRET), "{text}");
     assert_eq!(site.moved(), 1);
+}
+
+fn objects_that_notifications_name_are_fetched_from_allowed_buckets_only(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "notify");
+    site.set("STAYPUT_BUCKETS", "notify-inbox/in/");
+    site.set("STAYPUT_SUBFOLDERS", "last");
+    site.set("AWS_ENDPOINT_URL_S3", &format!("http://{}", emulator.address));
+    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    emulator.put("/notify-inbox", here.as_bytes());
+    let bodies: Vec<Vec<u8>> = (0..5).map(|number| content(&name(number)).repeat(100 * number + 1)).collect();
+    for (number, body) in bodies.iter().enumerate() {
+        emulator.put(&format!("/notify-inbox/in/{}", name(number)), body);
+    }
+    let record = |bucket: &str, key: &str| {
+        format!(
+            r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},
+            "object":{{"key":"{key}"}}}}}}]}}"#
+        )
+    };
+    let orders = (0..5).map(|number| record("notify-inbox", &format!("in/{}", name(number))));
+    // The same again, as S3 may send it.
+    let again = record("notify-inbox", &format!("in/{}", name(0)));
+    let left = [record("notify-inbox", &format!("out/{}", name(0))), record("notify-inbox", "in/nothing")];
+    let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#.to_owned();
+    site.control.send(&site.queues.orders, orders.chain([again, test]).chain(left));
+    site.start();
+    site.until("fetched", 60, |site| site.moved() == 5 && site.depth() == Depth { visible: 0, hidden: 2 });
+    for (number, body) in bodies.iter().enumerate() {
+        assert_eq!(&std::fs::read(site.path("destination").join(name(number))).unwrap(), body);
+    }
+    site.until("said", 30, |site| site.counter("unfetched") >= 2 && site.counter("deleted") == 7);
 }
 
 fn orders_are_carried_out_on_a_second_emulator(emulator: &Emulator) {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::Rules;
-use crate::orders::{Asked, Poison};
+use super::{Fetched, Rules};
+use crate::orders::{Asked, Object, Poison};
 use crate::{Order, OrderKey, Outcome};
 
 /// What happened.
@@ -30,6 +30,13 @@ pub enum Event {
     Clock(bool),
     /// Finish or give back what is held, and receive nothing more.
     Stop,
+    /// The objects of a message were fetched, or not.
+    Fetched {
+        /// The desk's number for the message.
+        slot: u64,
+        /// What came of it.
+        result: Result<Fetched, Trouble>,
+    },
     /// A receive ended.
     Received {
         /// The call's number.
@@ -67,6 +74,13 @@ pub enum Action {
     },
     /// Ask the mover whether it can work.
     Probe,
+    /// Fetch the objects of a message.
+    Fetch {
+        /// The desk's number for the message.
+        slot: u64,
+        /// Which.
+        objects: Vec<Object>,
+    },
     /// Tell the mover that these messages are deleted.
     Deleted(Vec<OrderKey>),
     /// Delete messages.
@@ -194,7 +208,7 @@ pub enum Note {
         /// The mover's answer.
         outcome: Outcome,
     },
-    /// An order to fetch an object that no rule allows.
+    /// An order to fetch an object that no rule allows, or that is not there.
     Unfetched {
         /// The message.
         message: OrderKey,

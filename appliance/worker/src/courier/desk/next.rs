@@ -13,6 +13,7 @@ impl Desk {
         }
         actions.extend(self.notes.drain(..).map(Action::Note));
         self.ask_mover(now, &mut actions);
+        self.fetch(now, &mut actions);
         self.delete(now, &mut actions);
         self.hide(now, &mut actions);
         self.receive(now, &mut actions);
@@ -48,9 +49,10 @@ impl Desk {
                 }
                 Step::Watching(at) if at <= now && !unfit => {
                     held.step = Step::Ready;
-                    self.again.push_back(slot);
+                    let queue = if held.objects.is_empty() { &mut self.again } else { &mut self.to_fetch };
+                    queue.push_back(slot);
                 }
-                Step::Ready | Step::Watching(_) | Step::Asked => {}
+                Step::Ready | Step::Watching(_) | Step::Asked | Step::Fetching => {}
                 Step::Doomed | Step::Returned(_) | Step::Called => continue,
             }
             if !held.renewing && now.until(held.deadline) < MARGIN && held.until > held.deadline {
@@ -118,6 +120,19 @@ impl Desk {
             }
         }
         orders
+    }
+
+    fn fetch(&mut self, now: Boot, actions: &mut Vec<Action>) {
+        while self.has_mover() && self.fitness == Fitness::Fit && self.fetching < FETCHES {
+            let Some(slot) = self.to_fetch.pop_front() else { return };
+            if let Some(held) = self.held.get_mut(&slot).filter(|held| held.step == Step::Ready) {
+                held.step = Step::Fetching;
+                // However long the bytes take: the receipt is renewed until they are there.
+                held.until = now.plus(Duration::from_secs(u64::from(crate::courier::LONGEST)));
+                self.fetching += 1;
+                actions.push(Action::Fetch { slot, objects: held.objects.clone() });
+            }
+        }
     }
 
     fn delete(&mut self, now: Boot, actions: &mut Vec<Action>) {
@@ -227,11 +242,11 @@ impl Desk {
             }
             None => {
                 self.tally.deleted += 1;
-                let order = self.held.remove(&slot).and_then(|held| held.order);
+                let Some(held) = self.held.remove(&slot) else { return };
+                let keys = held.order.map(|order| order.key).into_iter().chain(held.fetched);
                 // The mover remembers what it was not told; so the list may be cut.
-                if let Some(order) = order.filter(|_| self.deleted.len() < WATCHED) {
-                    self.deleted.push_back(order.key);
-                }
+                let room = WATCHED.saturating_sub(self.deleted.len());
+                self.deleted.extend(keys.take(room));
             }
         }
     }
