@@ -1,17 +1,16 @@
-//! How the machine does: memory, room for files, temperature, wear of the card.
+//! How the machine does: memory, temperature, wear of the card. The room for files is the mover's to tell: nothing else on
+//! the box may look there.
 //!
 //! Read only while someone looks at the page. What cannot be read is not known; nothing is guessed.
 
 use std::fs;
 use std::path::Path;
 
-/// How the machine does; sizes are used and whole, in bytes.
+/// How the machine does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Gauges {
-    /// Memory.
+    /// Memory, used and whole, in bytes.
     pub memory: Option<(u64, u64)>,
-    /// Room for files.
-    pub files: Option<(u64, u64)>,
     /// The processor's temperature in degrees Celsius.
     pub temperature: Option<i64>,
     /// How much of the card's life is used up, in percent, where the card says so.
@@ -24,7 +23,6 @@ impl Gauges {
         let text = |path: &str| fs::read_to_string(path).ok();
         Self {
             memory: text("/proc/meminfo").and_then(|text| memory(&text)),
-            files: files(),
             temperature: text("/sys/class/thermal/thermal_zone0/temp").and_then(|text| degrees(&text)),
             wear: card_life(Path::new("/sys/class/mmc_host")).and_then(|text| wear(&text)),
         }
@@ -39,15 +37,6 @@ fn memory(text: &str) -> Option<(u64, u64)> {
     };
     let (whole, available) = (kib("MemTotal")?, kib("MemAvailable")?);
     Some((whole.checked_sub(available)?, whole))
-}
-
-/// Used and whole room of the file system that the files are on.
-fn files() -> Option<(u64, u64)> {
-    let found = rustix::fs::statvfs("/data").ok()?;
-    let unit = found.f_frsize;
-    // What only root may fill counts as used: no file gets in there.
-    let used = found.f_blocks.checked_sub(found.f_bavail)?;
-    Some((used.checked_mul(unit)?, found.f_blocks.checked_mul(unit)?)).filter(|(_, whole)| *whole > 0)
 }
 
 /// Whole degrees from the kernel's thousandths.
@@ -87,7 +76,7 @@ pub(crate) fn amount(bytes: u64) -> String {
 }
 
 /// Percent of a life; from 100 on, nothing is promised any more.
-pub(crate) fn percent(percent: u8) -> String {
+pub(crate) fn worn(percent: u8) -> String {
     if percent >= 100 { "all of it".to_owned() } else { format!("{percent} %") }
 }
 

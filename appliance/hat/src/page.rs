@@ -3,7 +3,7 @@
 use stayput_status::{Fact, SCREEN_COLUMNS, row};
 
 use crate::View;
-use crate::gauges::{amount, percent};
+use crate::gauges::{amount, worn};
 use crate::wrap::{plain, wrap};
 
 /// How many lines a screenful has below its title.
@@ -131,9 +131,9 @@ fn machine(view: &View) -> Vec<Entry> {
     let system = (!system.is_empty()).then(|| system.join(" "));
     vec![
         entry("Memory", gauges.memory.map(share).as_deref()),
-        entry("Files", gauges.files.map(share).as_deref()),
+        entry("Files", view.work.used.map(|used| format!("{used} % used")).as_deref()),
         entry("Temperature", degrees.as_deref()),
-        entry("Card worn", gauges.wear.map(percent).as_deref()),
+        entry("Card worn", gauges.wear.map(worn).as_deref()),
         entry("System", system.as_deref()),
     ]
 }

@@ -51,14 +51,14 @@ impl View {
         for (fact, value) in KNOWN {
             facts.set(fact, value).expect("each keeps its fact's rule, as the pictures show");
         }
-        let gauges = Gauges {
-            memory: Some((104 << 20, 484 << 20)),
-            files: Some((1300 << 20, 27 << 30)),
-            temperature: Some(48),
-            wear: Some(10),
+        let gauges = Gauges { memory: Some((104 << 20, 484 << 20)), temperature: Some(48), wear: Some(10) };
+        let work = Work {
+            today: Some(412),
+            waiting: Some(3),
+            parked: Some(0),
+            last: Some("done".to_owned()),
+            used: Some(42),
         };
-        let work =
-            Work { today: Some(412), waiting: Some(3), parked: Some(0), last: Some("done".to_owned()) };
         let now = Moment { unix: 0, boot_ms: 12 * 60_000 };
         Self { facts, work, gauges, now, ..Self::of_state(code) }
     }
@@ -75,6 +75,8 @@ pub struct Work {
     pub parked: Option<u64>,
     /// What became of the last order, as a word of the worker's own.
     pub last: Option<String>,
+    /// How much of the room for files is used, in percent.
+    pub used: Option<u64>,
 }
 
 impl Work {
@@ -89,6 +91,7 @@ impl Work {
             waiting: counter("waiting"),
             parked: counter("parked"),
             last: last.map(|word| word.as_str().to_owned()),
+            used: counter("used-percent"),
         }
     }
 }

@@ -58,13 +58,9 @@ fn worst_day() -> View {
             waiting: Some(9_999_999),
             parked: Some(9_999_999),
             last: Some("x".repeat(32)),
+            used: Some(u64::MAX),
         },
-        gauges: Gauges {
-            memory: Some((u64::MAX - 1, u64::MAX)),
-            files: Some((999 << 30, 1 << 40)),
-            temperature: Some(-50),
-            wear: Some(100),
-        },
+        gauges: Gauges { memory: Some((u64::MAX - 1, u64::MAX)), temperature: Some(-50), wear: Some(100) },
         now: Moment { unix: 0, boot_ms: u64::MAX },
         ..View::of_state(Code::Running)
     };
