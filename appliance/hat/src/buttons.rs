@@ -22,6 +22,8 @@ pub(crate) const DIRECTORY: &str = "/dev/input";
 const SCAN: Duration = Duration::from_secs(5);
 /// The same when all is found, for what is plugged in later.
 const SELDOM: Duration = Duration::from_secs(30);
+/// How soon is looked for a device that has just gone.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Which input event code is which key.
 #[derive(Debug, Clone)]
@@ -136,7 +138,7 @@ impl Buttons {
     }
 
     /// What has happened, without waiting. A device that has gone is let go.
-    pub(crate) fn read(&mut self) -> Vec<Motion> {
+    pub(crate) fn read(&mut self, now: Duration) -> Vec<Motion> {
         let mut motions = Vec::new();
         let map = &self.map;
         self.devices.retain_mut(|(_, device)| match device.fetch_events() {
@@ -164,7 +166,8 @@ impl Buttons {
             },
         });
         if motions.contains(&Motion::Lost) {
-            self.scan = Duration::ZERO;
+            // Not at once: one that can be opened and not read would keep the hat busy.
+            self.scan = now + AGAIN;
         }
         motions
     }
@@ -192,7 +195,7 @@ mod tests {
         let mut buttons = Buttons::new(Map::new(&[]), "/nonexistent");
         assert_eq!(buttons.scan(Duration::ZERO, &mut |line| panic!("{line}")), []);
         assert_eq!(buttons.wait(Duration::ZERO), SCAN);
-        assert!(buttons.read().is_empty() && buttons.descriptors().is_empty());
+        assert!(buttons.read(Duration::ZERO).is_empty() && buttons.descriptors().is_empty());
     }
 
     #[test]

@@ -228,7 +228,7 @@ impl Worn {
         for motion in self.buttons.scan(begun, &mut self.log) {
             self.moved(motion, begun);
         }
-        for motion in self.buttons.read() {
+        for motion in self.buttons.read(begun) {
             self.moved(motion, begun);
         }
         if let Some(press) = self.presses.look(begun) {
