@@ -61,35 +61,47 @@ fn shows(machine: &Machine, what: &str, wanted: impl Fn(&Published) -> bool) -> 
 
 fn screen_and_keys() -> Result<()> {
     let mut machine = Machine::start(Options { hat: true, ..stage::virt() })?;
+    let outcome = walk(&mut machine);
+    if outcome.is_err() {
+        // What the status part had to say is the other half of the story.
+        let journal = machine.probe().and_then(|probe| probe.output(&JOURNAL));
+        eprintln!("{}", journal.unwrap_or_else(|error| error.to_string()));
+    }
+    outcome
+}
+
+const JOURNAL: [&str; 3] = ["journalctl", "--unit=stayput-status", "--output=cat"];
+
+fn walk(machine: &mut Machine) -> Result<()> {
     let is_verdict = |shown: &Published| verdict(shown).is_some();
     machine.screen().wait_for("a verdict on the screen", &machine.deadline(START), is_verdict)?;
     machine.wait_until_started()?;
     machine.probe()?.output(&["udevadm", "settle", "--timeout=600"])?;
 
     // K1 is the machine's power key as well: one code path for keys of any kind.
-    shows(&machine, "the verdict", is_verdict)?;
+    shows(machine, "the verdict", is_verdict)?;
     machine.press_power_key()?;
-    shows(&machine, "the help after K1", |shown| title(shown, Page::Help))?;
-    tap(&mut machine, Key::K1)?;
-    shows(&machine, "the network page after K1", |shown| title(shown, Page::Network))?;
-    tap(&mut machine, Key::K3)?;
-    shows(&machine, "the verdict after K3", is_verdict)?;
-    tap(&mut machine, Key::K2)?;
-    shows(&machine, "the help after K2", |shown| title(shown, Page::Help))?;
-    tap(&mut machine, Key::K3)?;
-    shows(&machine, "the verdict again", is_verdict)?;
+    shows(machine, "the help after K1", |shown| title(shown, Page::Help))?;
+    tap(machine, Key::K1)?;
+    shows(machine, "the network page after K1", |shown| title(shown, Page::Network))?;
+    tap(machine, Key::K3)?;
+    shows(machine, "the verdict after K3", is_verdict)?;
+    tap(machine, Key::K2)?;
+    shows(machine, "the help after K2", |shown| title(shown, Page::Help))?;
+    tap(machine, Key::K3)?;
+    shows(machine, "the verdict again", is_verdict)?;
 
     // The board has no screen on I2C; that is said once and stops nothing.
-    let journal = machine.probe()?.output(&["journalctl", "--unit=stayput-status", "--output=cat"])?;
+    let journal = machine.probe()?.output(&JOURNAL)?;
     assert_eq!(journal.matches("the hat's screen").count(), 1, "{journal}");
 
     let counts = |shown: &Published| {
         (1..=HOLD.as_secs()).any(|left| same(shown, &countdown(Duration::from_secs(left)), (126, 0, 34)))
     };
     machine.key(Key::K2, true)?;
-    shows(&machine, "the countdown of a long press", counts)?;
+    shows(machine, "the countdown of a long press", counts)?;
     machine.key(Key::K2, false)?;
-    shows(&machine, "the verdict after letting go", is_verdict)?;
+    shows(machine, "the verdict after letting go", is_verdict)?;
     assert_eq!(machine.wait_until_started()?, "running", "letting go in time does nothing");
 
     let files = ["memory.current", "memory.peak", "cpu.stat"];
