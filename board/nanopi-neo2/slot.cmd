@@ -13,7 +13,7 @@ if test -n "${stayput_initrd}"; then
   # (docs/lights.md).
   fdt set /leds/led-1 retain-state-shutdown
   fdt set /leds/led-1 linux,default-trigger timer
-  fdt set /leds/led-1 led-pattern <3e8 3e8>
+  fdt set /leds/led-1 led-pattern <0x3e8 0x3e8>
   fdt set /leds/led-1 panic-indicator
 
   # Lights beside the two on the board. Debian's tree has no symbols, so no overlays: nodes by hand, numbers in hex.
@@ -27,7 +27,7 @@ if test -n "${stayput_initrd}"; then
   fdt set /leds/hat-yellow gpios <${stayput_pio} @LED_STATUS_YELLOW@>
   fdt set /leds/hat-yellow retain-state-shutdown
   fdt set /leds/hat-yellow linux,default-trigger timer
-  fdt set /leds/hat-yellow led-pattern <3e8 3e8>
+  fdt set /leds/hat-yellow led-pattern <0x3e8 0x3e8>
   fdt mknode /leds hat-red
   fdt set /leds/hat-red label status:red
   fdt set /leds/hat-red gpios <${stayput_pio} @LED_STATUS_RED@>

@@ -19,7 +19,7 @@ if test -n "${stayput_initrd}"; then
   fdt set /leds/hat-yellow gpios <${stayput_gpio} @LED_STATUS_YELLOW@>
   fdt set /leds/hat-yellow retain-state-shutdown
   fdt set /leds/hat-yellow linux,default-trigger timer
-  fdt set /leds/hat-yellow led-pattern <3e8 3e8>
+  fdt set /leds/hat-yellow led-pattern <0x3e8 0x3e8>
   fdt mknode /leds hat-red
   fdt set /leds/hat-red label status:red
   fdt set /leds/hat-red gpios <${stayput_gpio} @LED_STATUS_RED@>

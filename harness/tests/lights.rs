@@ -3,13 +3,14 @@
 mod stage;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
 use stayput_harness::{Leds, Machine, Result};
 use stayput_health::{Code, Part, State};
-use stayput_status::{Rhythm, row};
+use stayput_status::{Lamp, Rhythm, Segment, row};
 use watch::{Watched, assert_shows, wait_for_verdict};
 
 fn main() -> ExitCode {
@@ -22,6 +23,9 @@ fn main() -> ExitCode {
         ("a_killed_status_part_changes_the_light_and_is_back_by_itself", status_killed),
         ("a_light_that_is_taken_away_is_said_once_and_used_again_when_it_is_back", light_taken_away),
         ("the_box_that_was_asked_for_shows_itself_and_stops_by_itself", located),
+        ("wired_lights_blink_on_their_lines_and_a_line_in_use_is_said_once", wired),
+        ("a_storm_that_kills_every_part_every_second_ends_as_it_began", storm),
+        ("the_status_part_keeps_its_budget_of_processor_and_memory", budget),
     ]);
     if alone == ExitCode::SUCCESS { shared } else { alone }
 }
@@ -61,10 +65,10 @@ fn from_power_on_to_unplug() -> Result<()> {
     assert!(watched.ever(all), "the lights were not tried: {watched:?}");
     // Before the status part is there, the kernel alone shows that the box boots.
     let booting = row(Code::Booting).look();
-    let yellow = watched.of(stayput_status::Lamp::Yellow, Duration::ZERO);
+    let yellow = watched.of(Lamp::Yellow, Duration::ZERO);
     let slow = yellow.windows(5).any(|window| Rhythm::seen(window) == Some(Rhythm::Slow));
     assert!(slow, "{booting} was not seen: {yellow:?}");
-    let red = watched.of(stayput_status::Lamp::Red, Duration::ZERO);
+    let red = watched.of(Lamp::Red, Duration::ZERO);
     assert!(red.len() <= 2, "red was lit before the lamps were tried: {red:?}");
 
     stage::assert_running(&mut machine)?;
@@ -77,7 +81,7 @@ fn from_power_on_to_unplug() -> Result<()> {
     machine.probe()?.output(&order)?;
     let deadline = machine.deadline(Duration::from_secs(180));
     let shutting = row(Code::ShuttingDown).look();
-    let wanted = stayput_status::Lamp::ALL.map(|lamp| Some(shutting.rhythm(lamp)));
+    let wanted = Lamp::ALL.map(|lamp| Some(shutting.rhythm(lamp)));
     let long = Duration::from_secs(3);
     let watched = Watched::until(&mut machine, Duration::from_secs(60), |watched| {
         watched.lasted() > long && watched.rhythms(long) == wanted
@@ -139,24 +143,27 @@ fn status_killed(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
+/// What the status part has said of `subject`.
+fn said_of(machine: &mut Machine, subject: &str) -> Result<Vec<String>> {
+    let journal = ["journalctl", "--no-pager", "--output=cat", "--unit=stayput-status.service"];
+    let text = machine.probe()?.output(&journal)?;
+    Ok(text.lines().filter(|line| line.starts_with(subject)).map(str::to_owned).collect())
+}
+
 fn light_taken_away(machine: &mut Machine) -> Result<()> {
     silence_the_parts(machine)?;
     const DRIVER: &str = "/sys/bus/platform/drivers/leds-gpio";
     machine.probe()?.write(&format!("{DRIVER}/unbind"), b"leds")?;
-    let said = |machine: &mut Machine| -> Result<Vec<String>> {
-        let journal = ["journalctl", "--no-pager", "--output=cat", "--unit=stayput-status.service"];
-        let text = machine.probe()?.output(&journal)?;
-        Ok(text.lines().filter(|line| line.starts_with("light 'status:")).map(str::to_owned).collect())
-    };
+    let said = |machine: &mut Machine| said_of(machine, "light 'status:");
     let deadline = machine.deadline(Duration::from_secs(30));
-    let missed = deadline.poll(|| said(machine).map(|lines| (lines.len() >= 2).then_some(lines)))?;
-    let missed = missed.expect("the missing lights are said");
-    // Long enough for several tries.
+    let missed = deadline.poll(|| said(machine).map(|lines| (!lines.is_empty()).then_some(lines)))?;
+    let missed = missed.expect("the missing light is said");
+    // That nothing is said takes time to see: long enough for several tries.
     std::thread::sleep(Duration::from_secs(20));
     let later = said(machine)?;
     assert!(later.len() <= missed.len() + 1, "said again and again: {later:#?}");
     machine.probe()?.write(&format!("{DRIVER}/bind"), b"leds")?;
-    Ok(())
+    assert_shows(machine, Code::Running)
 }
 
 fn located(machine: &mut Machine) -> Result<()> {
@@ -166,5 +173,166 @@ fn located(machine: &mut Machine) -> Result<()> {
     assert_shows(machine, Code::Locate)?;
     wait_for_verdict(machine, Code::Running, Duration::from_secs(90))?;
     assert!(!machine.probe()?.exists("/run/stayput/ask/locate")?);
+    Ok(())
+}
+
+/// The configuration as the part `setup` leaves it, with three lights of one's own: a line that is free, one that the kernel's
+/// LED driver has, and one that the power key has.
+const WIRED: &str = r#"version = 1
+[device]
+name = "box"
+[activation]
+region = "eu-central-1"
+id = "01234567-89ab-cdef-0123-456789abcdef"
+code = "EXAMPLE/CodeOf20Char"
+[ecs]
+cluster = "c"
+[[status.led]]
+name = "free"
+role = "fault"
+chip = "9030000.pl061"
+line = 4
+[[status.led]]
+name = "kernels"
+role = "ok"
+chip = "9030000.pl061"
+line = 0
+[[status.led]]
+name = "busy"
+role = "busy"
+chip = "9030000.pl061"
+line = 3
+"#;
+
+fn wired(machine: &mut Machine) -> Result<()> {
+    silence_the_parts(machine)?;
+    // No shell and no mkdir on the box: systemd makes the folder.
+    let folder = "/run/tmpfiles.d/test.conf";
+    machine.probe()?.create(folder, b"d /run/stayput/setup 0755 root root -\n")?;
+    machine.probe()?.output(&["systemd-tmpfiles", "--create", folder])?;
+    machine.probe()?.create("/run/stayput/setup/stayput.toml", WIRED.as_bytes())?;
+    machine.probe()?.output(&["systemctl", "restart", "stayput-status.service"])?;
+    wait_for_verdict(machine, Code::Running, Duration::from_secs(60))?;
+    say(machine, Part::Setup, State::Failed, Code::NoLink)?;
+    wait_for_verdict(machine, Code::NoLink, Duration::from_secs(20))?;
+    // Line 4 of the chip, red's part of the fault: two short, pause; then yellow's turn, which the busy line cannot take.
+    let line4 = |machine: &mut Machine| -> Result<bool> {
+        let answer = machine.qmp()?.monitor("xp /1xb 0x09030040")?;
+        Ok(answer.trim().ends_with("0x10"))
+    };
+    let deadline = machine.deadline(Duration::from_secs(60));
+    let began = std::time::Instant::now();
+    let mut changes: Vec<(Duration, bool)> = Vec::new();
+    let rhythm = deadline.poll(|| {
+        for _ in 0..40 {
+            let lit = line4(machine)?;
+            if changes.last().is_none_or(|(_, last)| *last != lit) {
+                changes.push((began.elapsed(), lit));
+            }
+        }
+        let segments: Vec<_> = changes
+            .windows(2)
+            .map(|pair| Segment { lit: pair[0].1, ms: (pair[1].0 - pair[0].0).as_millis() as u32 })
+            .collect();
+        let wanted = Some(row(Code::NoLink).look().rhythm(Lamp::Red));
+        Ok::<_, stayput_harness::Error>((Rhythm::seen(&segments) == wanted).then_some(()))
+    })?;
+    assert!(rhythm.is_some(), "line 4 did {changes:?}");
+    let busy = said_of(machine, "light 'busy'")?;
+    assert!(busy.len() == 1 && busy[0].contains("in use by"), "{busy:#?}");
+    assert_eq!(said_of(machine, "light 'free'")?, Vec::<String>::new());
+    assert_eq!(said_of(machine, "light 'kernels'")?, Vec::<String>::new());
+    Ok(())
+}
+
+fn storm(machine: &mut Machine) -> Result<()> {
+    let verdict = |machine: &mut Machine| -> Result<String> {
+        let text = machine.probe()?.text("/run/stayput/status/verdict.json")?;
+        let code = text.split(r#""state":{"code":""#).nth(1).and_then(|rest| rest.get(..6));
+        Ok(code.unwrap_or_default().to_owned())
+    };
+    // Calm first: what a start leaves behind is over after a minute.
+    let deadline = machine.deadline(Duration::from_secs(120));
+    let before = deadline.poll(|| {
+        let now = verdict(machine)?;
+        Ok::<_, stayput_harness::Error>(
+            (!now.is_empty() && now != "RUN-01" && now != "RUN-08").then_some(now),
+        )
+    })?;
+    let before = before.expect("the box calms down after its start");
+    let began = std::time::Instant::now();
+    while began.elapsed() < Duration::from_secs(120) {
+        machine.probe()?.run(&[
+            "systemctl",
+            "kill",
+            "--kill-whom=main",
+            "--signal=SIGKILL",
+            "stayput-*.service",
+        ])?;
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let deadline = machine.deadline(Duration::from_secs(180));
+    let mut last = String::new();
+    let after = deadline.poll(|| {
+        last = verdict(machine)?;
+        Ok::<_, stayput_harness::Error>((last == before).then_some(()))
+    })?;
+    assert!(after.is_some(), "{before} before the storm, {last} after it");
+    let failed = machine.probe()?.failed_units()?;
+    assert!(failed.is_empty(), "{failed:?}");
+    assert!(process(machine, Part::Status)?.is_some());
+    Ok(())
+}
+
+/// How often each thread of the status part has gone to sleep.
+fn wake_ups(machine: &mut Machine) -> Result<BTreeMap<String, u64>> {
+    let tasks = format!("/proc/{}/task", process(machine, Part::Status)?.expect("the status part runs"));
+    let mut counts = BTreeMap::new();
+    for entry in machine.probe()?.list(&tasks)? {
+        let status = machine.probe()?.text(&format!("{tasks}/{}/status", entry.name))?;
+        let field = |name: &str| {
+            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
+        };
+        counts.insert(field("Name:"), field("voluntary_ctxt_switches:").parse().unwrap_or_default());
+    }
+    Ok(counts)
+}
+
+fn budget(machine: &mut Machine) -> Result<()> {
+    silence_the_parts(machine)?;
+    const GROUP: &str = "/sys/fs/cgroup/stayput.slice/stayput-status.service";
+    let minutes =
+        std::env::var("STAYPUT_BUDGET_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let used = |machine: &mut Machine| -> Result<(f64, f64)> {
+        let text = machine.probe()?.text(&format!("{GROUP}/cpu.stat"))?;
+        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<f64>().ok());
+        Ok((micros.expect("the group counts its processor time") / 1e6, machine.probe()?.uptime()?))
+    };
+    let woken = wake_ups(machine)?;
+    let (cpu, time) = used(machine)?;
+    std::thread::sleep(Duration::from_secs(60 * minutes));
+    let (cpu_after, time_after) = used(machine)?;
+    let share = (cpu_after - cpu) / (time_after - time) * 100.0;
+    for (thread, count) in wake_ups(machine)? {
+        let before = woken.get(&thread).copied().unwrap_or_default();
+        eprintln!(
+            "thread {thread}: {:.1} wake-ups a minute",
+            (count - before) as f64 / (time_after - time) * 60.0
+        );
+    }
+    let bytes = machine.probe()?.text(&format!("{GROUP}/memory.current"))?;
+    let current: u64 = bytes.trim().parse().expect("a number of bytes");
+    let stat = machine.probe()?.text(&format!("{GROUP}/memory.stat"))?;
+    let of = |name: &str| -> u64 {
+        let line = stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        line.unwrap_or_default()
+    };
+    let (anon, file, kernel) = (of("anon "), of("file "), of("kernel "));
+    eprintln!(
+        "status part: {share:.3} % of a vCPU over {:.0} s; {current} bytes: {anon} of its own, {file} of files, {kernel} of the kernel's",
+        time_after - time
+    );
+    assert!(share <= 0.2, "{share} %");
+    assert!(anon + kernel <= 5_000_000, "{current} bytes: {stat}");
     Ok(())
 }

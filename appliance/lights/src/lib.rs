@@ -5,8 +5,10 @@
 //! and the verdict for others ([`verdict`]). `docs/lights.md` says how the lights are wired and why a dead daemon is dark.
 
 pub mod ask;
+pub mod card_text;
 pub mod daemon;
 mod error;
+pub mod fat;
 mod known;
 pub mod light;
 pub mod parts;
@@ -48,13 +50,14 @@ const CONFIG: &str = "/run/stayput/setup/stayput.toml";
 /// EX_USAGE.
 const USAGE: u8 = 64;
 
-/// The part `status`: the daemon; `own UID` before it, as root; `ask REQUEST`.
+/// The part `status`: the daemon; `own` before it, as root; `card-text` after each change of the verdict; `ask REQUEST`.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
         [] => serve(),
         ["own"] => own(),
+        ["card-text"] => card_text(),
         ["ask", request] => match ask::leave(request) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
@@ -63,7 +66,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             }
         },
         _ => {
-            eprintln!("usage: status [own | ask REQUEST]");
+            eprintln!("usage: status [own | card-text | ask REQUEST]");
             ExitCode::from(USAGE)
         }
     }
@@ -168,6 +171,25 @@ fn board(said: &mut Said) -> Option<Board> {
         );
     }
     board
+}
+
+/// Writes `STATUS.txt` on the card.
+fn card_text() -> ExitCode {
+    let places = Places::default();
+    let mut said = Said::default();
+    let (board, now) = (board(&mut said), Moment::now());
+    let parts = parts::Parts::in_directory(&places.health, now);
+    let facts = known::facts(board.as_ref(), parts.reports());
+    let written = verdict::Document::read(&places.verdict).and_then(|document| {
+        card_text::write(Path::new(card_text::DEVICE), &document.verdict(), &facts, now)
+    });
+    match written {
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("<4>STATUS.txt: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// What the configuration says of lights and screen. Without a configuration that is nothing, and no trouble of this part.
