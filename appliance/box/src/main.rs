@@ -20,6 +20,11 @@ struct Part {
 /// Every part.
 const PARTS: &[Part] = &[
     Part {
+        name: "boot-ok",
+        does: "gives the verdict on the running slot and copies it to the other",
+        main: stayput_boot_ok::main,
+    },
+    Part {
         name: "identity",
         does: "registers the box with the region and keeps its credentials fresh",
         main: stayput_identity::main,

@@ -68,7 +68,9 @@ parts! {
     Mover = "mover", Always, silent for 60 s;
     /// The SFTP door, when it has a key.
     Drop = "drop", Always, silent for 90 s;
-    /// Updates of the other slot, and the verdict on this one.
+    /// The verdict on the running slot, and its copy in the other one.
+    BootOk = "boot-ok", Once, silent for 600 s;
+    /// Updates of the other slot.
     Update = "update", Always, silent for 600 s;
     /// Lights, screen and STATUS.txt.
     Status = "status", Always, silent for 30 s;
