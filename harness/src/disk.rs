@@ -13,6 +13,9 @@ use std::process::Command;
 /// QEMU wants an SD card to be.
 pub const CARD_SIZE: u64 = 4 << 30;
 
+/// What qemu-img and qemu-io count in.
+const SECTOR: usize = 512;
+
 /// Where Allwinner's boot ROM looks for the loader.
 const SPL_OFFSET: u64 = 8 * 1024;
 
@@ -32,10 +35,58 @@ pub fn overlay(image: &Path, overlay: &Path) -> Result<()> {
 /// Puts another board's loader over the one in the image, in the layer only.
 pub fn replace_loader(overlay: &Path, loader: &Path, scratch: &Path) -> Result<()> {
     let mut bytes = std::fs::read(loader).map_err(file("read", loader))?;
-    bytes.resize(bytes.len().next_multiple_of(512), 0);
-    std::fs::write(scratch, &bytes).map_err(file("write", scratch))?;
-    let order = format!("write -q -s {} {SPL_OFFSET} {}", scratch.display(), bytes.len());
+    bytes.resize(bytes.len().next_multiple_of(SECTOR), 0);
+    write(overlay, SPL_OFFSET, &bytes, scratch)
+}
+
+/// Writes whole sectors into the layer of a machine that is off; `scratch` is a file that may be overwritten.
+pub fn write(overlay: &Path, at: u64, bytes: &[u8], scratch: &Path) -> Result<()> {
+    std::fs::write(scratch, bytes).map_err(file("write", scratch))?;
+    let order = format!("write -q -s {} {at} {}", scratch.display(), bytes.len());
     tool(Command::new("qemu-io").args(["-f", "qcow2", "-c", &order]).arg(overlay), "qemu-utils").map(drop)
+}
+
+/// Reads whole sectors of the card of a machine that is off; `scratch` is a file that may be overwritten.
+pub fn read(overlay: &Path, at: u64, length: u64, scratch: &Path) -> Result<Vec<u8>> {
+    // As large as both numbers allow: qemu-img reads block by block.
+    let block = [1 << 20, SECTOR as u64].into_iter().find(|block| at % block == 0 && length % block == 0);
+    let block = block.unwrap_or(1);
+    let mut command = Command::new("qemu-img");
+    command.args(["dd", "-f", "qcow2", "-O", "raw", &format!("bs={block}")]);
+    // It counts from the card's start to the end, what is skipped included.
+    command.arg(format!("skip={}", at / block)).arg(format!("count={}", (at + length) / block));
+    command.arg(named("if=", overlay)).arg(named("of=", scratch));
+    tool(&mut command, "qemu-utils")?;
+    let bytes = std::fs::read(scratch).map_err(file("read", scratch))?;
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    // Zeros at the end may be left out.
+    let mut bytes = bytes.get(..length.min(bytes.len())).unwrap_or_default().to_vec();
+    bytes.resize(length, 0);
+    Ok(bytes)
+}
+
+/// Keeps the layer of a machine that is off under a name, or goes back to it.
+pub fn snapshot(overlay: &Path, order: Keep<'_>) -> Result<()> {
+    let (flag, name) = match order {
+        Keep::As(name) => ("-c", name),
+        Keep::BackTo(name) => ("-a", name),
+    };
+    tool(Command::new("qemu-img").args(["snapshot", "-q", flag, name]).arg(overlay), "qemu-utils").map(drop)
+}
+
+/// What [`snapshot`] does.
+#[derive(Debug, Clone, Copy)]
+pub enum Keep<'a> {
+    /// Keep it under this name.
+    As(&'a str),
+    /// Make it what it was then.
+    BackTo(&'a str),
+}
+
+fn named(key: &str, path: &Path) -> std::ffi::OsString {
+    let mut word = std::ffi::OsString::from(key);
+    word.push(path);
+    word
 }
 
 /// A read-only disk with one executable file: a squashfs, because the image mounts one anyway.
@@ -93,6 +144,26 @@ mod tests {
             read.files().map(|node| (node.fullpath.display().to_string(), node.header.permissions)).collect();
         assert_eq!(names, [("/".to_owned(), 0o755), ("/stayput-probe".to_owned(), 0o755)]);
         assert_eq!(std::fs::metadata(&disk).unwrap().len() % 4096, 0);
+    }
+
+    #[test]
+    fn what_is_written_into_the_layer_is_read_from_it_and_gone_after_going_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("image"), vec![7; 1 << 20]).unwrap();
+        if let Err(error) = overlay(&path("image"), &path("layer")) {
+            eprintln!("NOT CHECKED: {error}");
+            return;
+        }
+        let read = |at| read(&path("layer"), at, 1024, &path("out")).unwrap();
+        snapshot(&path("layer"), Keep::As("before")).unwrap();
+        write(&path("layer"), 512, &[9; 512], &path("in")).unwrap();
+        assert_eq!(read(0), [[7; 512], [9; 512]].concat());
+        // Behind the image there is nothing.
+        assert_eq!(read(CARD_SIZE - 1024), [0; 1024]);
+        snapshot(&path("layer"), Keep::BackTo("before")).unwrap();
+        assert_eq!(read(0), [7; 1024]);
+        assert_eq!(std::fs::read(path("image")).unwrap(), vec![7; 1 << 20]);
     }
 
     #[test]

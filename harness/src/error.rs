@@ -100,6 +100,12 @@ pub enum Error {
         /// What was seen instead.
         seen: String,
     },
+    /// The machine is on.
+    #[error("the machine is on: {what} needs it off (Machine::power_cut)")]
+    On {
+        /// What was asked.
+        what: &'static str,
+    },
     /// The machine is off.
     #[error("the machine is off: {what} needs it on (Machine::power_on)")]
     Off {

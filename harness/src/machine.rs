@@ -286,6 +286,43 @@ impl Machine {
         }
     }
 
+    /// Changes the card of a machine that is off, in whole sectors.
+    pub fn write_card(&mut self, at: u64, bytes: &[u8]) -> Result<()> {
+        self.off("writing to the card")?;
+        disk::write(&self.files.card, at, bytes, &self.home.path("card.part"))
+    }
+
+    /// Reads the card of a machine that is off, in whole sectors.
+    pub fn read_card(&self, at: u64, length: u64) -> Result<Vec<u8>> {
+        self.off("reading the card")?;
+        disk::read(&self.files.card, at, length, &self.home.path("card.part"))
+    }
+
+    /// Keeps the card of a machine that is off under a name.
+    pub fn keep_card(&mut self, name: &str) -> Result<()> {
+        self.off("keeping the card")?;
+        disk::snapshot(&self.files.card, disk::Keep::As(name))
+    }
+
+    /// Makes the card of a machine that is off what it was when it was kept.
+    pub fn restore_card(&mut self, name: &str) -> Result<()> {
+        self.off("going back to a card")?;
+        disk::snapshot(&self.files.card, disk::Keep::BackTo(name))
+    }
+
+    fn off(&self, what: &'static str) -> Result<()> {
+        if self.on.is_some() { Err(Error::On { what }) } else { Ok(()) }
+    }
+
+    /// Waits until the machine restarts for a reason of its own: a watchdog, a panic, the boot loader.
+    pub fn wait_for_restart(&mut self, longest: Duration) -> Result<()> {
+        let deadline = self.deadline(longest);
+        let on = self.on("a restart")?;
+        on.greeted = false;
+        let restarted = on.qmp.wait_for_event("RESET", &deadline).map(drop);
+        restarted.map_err(|error| self.explain(error))
+    }
+
     /// Tells the box to restart by itself: services end, file systems are unmounted. Returns when the machine
     /// has restarted; the box is not up yet.
     pub fn reboot(&mut self) -> Result<()> {

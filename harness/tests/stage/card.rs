@@ -9,6 +9,36 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+/// Bytes of the image under test.
+pub fn image_size() -> u64 {
+    std::fs::metadata(super::input("STAYPUT_IMAGE")).unwrap().len()
+}
+
+/// Where on the card a file of one of the image's FATs begins.
+pub fn place_of(partition: &str, name: &str) -> u64 {
+    let manifest = manifest();
+    let found = in_manifest(&manifest, partition);
+    let start = found["offset"].as_u64().unwrap();
+    let mut bytes = vec![0; found["content"]["size"].as_u64().unwrap() as usize];
+    File::open(super::input("STAYPUT_IMAGE")).unwrap().read_exact_at(&mut bytes, start).unwrap();
+    let files = fat::files(partition, &bytes).unwrap();
+    let (_, content) = files.iter().find(|(found, _)| found == name).unwrap();
+    // In a file system that was written once, files lie in one piece.
+    let mut sectors = (0..bytes.len()).step_by(512);
+    start + sectors.find(|at| bytes[*at..].starts_with(content)).unwrap() as u64
+}
+
+/// What the manifest beside the image under test says.
+fn manifest() -> Value {
+    let image = PathBuf::from(super::input("STAYPUT_IMAGE"));
+    serde_json::from_slice(&std::fs::read(image.with_file_name("manifest.json")).unwrap()).unwrap()
+}
+
+fn in_manifest<'a>(manifest: &'a Value, name: &str) -> &'a Value {
+    let all = manifest["partitions"].as_array().unwrap();
+    all.iter().find(|partition| partition["name"] == name).unwrap()
+}
+
 /// The copy, gone with the test.
 pub struct Card {
     folder: tempfile::TempDir,
@@ -20,12 +50,11 @@ impl Card {
     /// A copy of the image under test, with what its manifest says of it.
     pub fn copy() -> Self {
         let image = PathBuf::from(super::input("STAYPUT_IMAGE"));
-        let manifest = std::fs::read(image.with_file_name("manifest.json")).unwrap();
         let folder = tempfile::Builder::new().prefix("stayput-card-").tempdir_in("/var/tmp").unwrap();
         let path = folder.path().join("sdcard.img");
         std::fs::copy(&image, &path).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        Self { folder, file, manifest: serde_json::from_slice(&manifest).unwrap() }
+        Self { folder, file, manifest: manifest() }
     }
 
     /// The board as users have it, with this card in it.
@@ -35,8 +64,7 @@ impl Card {
 
     /// What the manifest says of a partition.
     pub fn partition(&self, name: &str) -> &Value {
-        let all = self.manifest["partitions"].as_array().unwrap();
-        all.iter().find(|partition| partition["name"] == name).unwrap()
+        in_manifest(&self.manifest, name)
     }
 
     /// Where a partition begins.

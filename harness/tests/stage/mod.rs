@@ -24,6 +24,10 @@ pub type Alone = fn() -> Result<()>;
 /// A test that gets a machine which has just reached the end of its start.
 pub type Shared = fn(&mut Machine) -> Result<()>;
 
+/// A test that gets what its theme's tests share.
+#[allow(dead_code)] // not every theme has such tests
+pub type With<T> = fn(&mut T) -> Result<()>;
+
 /// The snapshot that every shared test begins with.
 const BOOTED: &str = "booted";
 
@@ -76,6 +80,23 @@ pub fn run_shared(tests: &[(&'static str, Shared)]) -> ExitCode {
     };
     let conclusion = libtest_mimic::run(&arguments(), tests.iter().map(trial).collect());
     drop(boot);
+    conclusion.exit_code()
+}
+
+/// Runs tests that share something of their theme's own, made by whichever of them runs first.
+#[allow(dead_code)] // not every theme has such tests
+pub fn run_with<T: Default + Send + 'static>(tests: &[(&'static str, With<T>)]) -> ExitCode {
+    let shared: Arc<Mutex<T>> = Arc::default();
+    let trial = |&(name, test): &(&'static str, With<T>)| {
+        let shared = Arc::clone(&shared);
+        let body = move || {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            test(&mut shared).map_err(|error| error.to_string().into())
+        };
+        Trial::test(name, body).with_ignored_flag(ignored())
+    };
+    let conclusion = libtest_mimic::run(&arguments(), tests.iter().map(trial).collect());
+    drop(shared);
     conclusion.exit_code()
 }
 
