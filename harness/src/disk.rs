@@ -49,7 +49,9 @@ pub fn write(overlay: &Path, at: u64, bytes: &[u8], scratch: &Path) -> Result<()
 /// Reads whole sectors of the card of a machine that is off; `scratch` is a file that may be overwritten.
 pub fn read(overlay: &Path, at: u64, length: u64, scratch: &Path) -> Result<Vec<u8>> {
     // As large as both numbers allow: qemu-img reads block by block.
-    let block = [1 << 20, SECTOR as u64].into_iter().find(|block| at % block == 0 && length % block == 0);
+    let block = [1_u64 << 20, SECTOR as u64]
+        .into_iter()
+        .find(|block: &u64| at.is_multiple_of(*block) && length.is_multiple_of(*block));
     let block = block.unwrap_or(1);
     let mut command = Command::new("qemu-img");
     command.args(["dd", "-f", "qcow2", "-O", "raw", &format!("bs={block}")]);

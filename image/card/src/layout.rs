@@ -35,6 +35,10 @@ pub struct Partition {
     pub size: u64,
     /// Set for partitions that are FAT.
     pub fat: Option<Fat>,
+    /// Why a box writes to it, where it does by design.
+    pub varies: Option<String>,
+    /// The partition that a box copies to this one.
+    pub copy_of: Option<String>,
 }
 
 /// A FAT's identity: fixed, or two builds would differ.
@@ -238,6 +242,8 @@ struct RawPartition {
     start_mib: u32,
     size_mib: u32,
     fat: Option<Fat>,
+    varies: Option<String>,
+    copy_of: Option<String>,
 }
 
 impl Raw {
@@ -261,6 +267,7 @@ impl Raw {
         // In the order of the card, not of the file: the rules below speak of neighbours.
         found.sort_by_key(|(_, partition)| partition.start);
         check_names_and_numbers(&found, self.partition.last().map_or(0, |last| last.span().end))?;
+        check_copies(&found)?;
         check_active(&found, self.partition_at())?;
         let extended = self.check_extended(&found)?;
         check_neighbours(&found, &loader_region, &extended)?;
@@ -425,6 +432,8 @@ impl RawPartition {
             start: u64::from(self.start_mib) * MIB,
             size: u64::from(self.size_mib) * MIB,
             fat: self.fat.clone(),
+            varies: self.varies.clone(),
+            copy_of: self.copy_of.clone(),
         })
     }
 }
@@ -449,6 +458,33 @@ fn check_names_and_numbers(found: &[(usize, Partition)], end: usize) -> Result<(
     {
         let problem = format!("there is no partition '{missing}' (is the file cut short?)");
         return fault(end, problem, format!("the card needs all of {}", NAMES.join(", ")));
+    }
+    Ok(())
+}
+
+/// A copy must fit, be told from a part of the image, and not be one of a copy.
+fn check_copies(found: &[(usize, Partition)]) -> Result<(), Fault> {
+    for (at, copy) in found {
+        let Some(of) = &copy.copy_of else { continue };
+        let original = found.iter().map(|(_, partition)| partition).find(|original| original.name == *of);
+        let problem = match original {
+            None => format!("'{}' is a copy of '{of}', which is not in the table", copy.name),
+            Some(original) if original.size != copy.size || original.kind != copy.kind => {
+                format!("'{}' is a copy of '{of}' and has another size or type", copy.name)
+            }
+            Some(original) if original.copy_of.is_some() || copy.varies.is_none() => {
+                format!(
+                    "'{}' is a copy of '{of}', and either that is one too or this one does not vary",
+                    copy.name
+                )
+            }
+            Some(_) => continue,
+        };
+        return fault(
+            *at,
+            problem,
+            "name a partition of the same size and type that the image fills, and say varies",
+        );
     }
     Ok(())
 }

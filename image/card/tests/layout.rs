@@ -48,6 +48,12 @@ fn the_table_of_the_tree_is_what_init_and_scripts_are_told() {
     assert!(often.clone().all(|place| place / (4 * MIB) != state.marks / (4 * MIB)), "{state:?}");
     // A card sold as 2 GB has 2,000,000,000 bytes at best, often a tenth less.
     assert!(layout.end() <= 1_810_000_000, "{}", layout.end());
+    let named = |name: &str| layout.partition(name).unwrap();
+    let varying: Vec<_> =
+        layout.partitions().iter().filter(|p| p.varies.is_some()).map(|p| p.name.as_str()).collect();
+    assert_eq!(varying, ["stayput", "boot-state", "boot-b", "root-b", "state", "data"]);
+    assert_eq!(named("boot-b").copy_of.as_deref(), Some("boot-a"));
+    assert_eq!(named("root-b").copy_of.as_deref(), Some("root-a"));
     // Both slots hold the same things: an update writes the same bytes to either.
     for (a, b) in [("boot-a", "boot-b"), ("root-a", "root-b")] {
         let (a, b) = (layout.partition(a).unwrap(), layout.partition(b).unwrap());
@@ -140,6 +146,14 @@ const WRONG: &[(&str, &str, &str, &[&str])] = &[
     ("fat_of_twelve_bits", "bits = 32", "bits = 12", &["a FAT of 12 bits"]),
     ("fat_label_too_long", "\"STAYPUT\"", "\"STAYPUT-CARD\"", &["FAT label \"STAYPUT-CARD\"", "1 to 11"]),
     ("marks_beyond_the_partition", "marks_mib = 8", "marks_mib = 12", &["beyond the end of 'boot-state'"]),
+    (
+        "a_copy_of_nothing",
+        "copy_of = \"boot-a\"",
+        "copy_of = \"boot-c\"",
+        &["'boot-c', which is not in the table"],
+    ),
+    ("a_copy_of_another_size", "copy_of = \"boot-a\"", "copy_of = \"root-a\"", &["another size or type"]),
+    ("a_copy_of_itself", "copy_of = \"boot-a\"", "copy_of = \"boot-b\"", &["that is one too"]),
     ("copies_on_one_place", "copies_mib = [0, 4]", "copies_mib = [4, 4]", &["places are the same"]),
     (
         "boot_state_nowhere",

@@ -66,6 +66,12 @@ pub struct Partition {
     /// The files in it, where it is a FAT.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Blob>,
+    /// Why a box writes to it, where it does by design: the person's files, the tries, the second slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub varies: Option<String>,
+    /// The part that a box which never had an update copies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_of: Option<String>,
     /// The bytes themselves in hex, of the one sector that a box may change in a known way: the partition table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbatim: Option<String>,

@@ -122,6 +122,8 @@ fn partitions(
             "stayput" => blobs(drive),
             _ => BTreeMap::new(),
         },
+        varies: partition.varies.clone(),
+        copy_of: partition.copy_of.clone(),
         verbatim: None,
         hash_tree: (partition.name == "root-a").then(|| HashTree::of(verity)),
     });
@@ -133,6 +135,8 @@ fn partitions(
         room: Some(part.size),
         content: content(&part.name),
         files: BTreeMap::new(),
+        varies: None,
+        copy_of: None,
         verbatim: (part.name == "table").then(|| hex::encode(mbr::table(&job.layout)[0].bytes)),
         hash_tree: None,
     });

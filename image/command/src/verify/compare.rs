@@ -14,17 +14,6 @@ use crate::image_file::ImageFile;
 use crate::manifest::{Manifest, Partition};
 use crate::show::size;
 
-/// What a box writes to, by design; and why.
-const VARIABLE: &[(&str, &str)] = &[
-    ("stayput", "the person's own files, and the box's report"),
-    ("boot-state", "the box counts its tries there"),
-    ("boot-b", "the box's second slot"),
-    ("root-b", "the box's second slot"),
-    ("state", "the box's identity, engine and logs"),
-    ("data", "the files themselves"),
-];
-/// The second slot is a copy of the first on a box that never had an update.
-const COPIES: &[(&str, &str)] = &[("boot-b", "boot-a"), ("root-b", "root-a")];
 /// Space of the card that no part of the image uses.
 pub const UNUSED: &str = "unused space";
 /// How much is read at once.
@@ -88,7 +77,7 @@ pub fn compare(
     progress.total(to_read(manifest, subject));
     let mut rows = Vec::new();
     for part in &manifest.partitions {
-        let why = variable(&part.name).filter(|_| !subject.pristine || part.content.is_none());
+        let why = part.varies.as_deref().filter(|_| !subject.pristine || part.content.is_none());
         let verdict = match why {
             Some(why) => Verdict::Variable(now(manifest, part, why, subject, progress)?),
             None if part.content.is_none() => continue,
@@ -98,10 +87,6 @@ pub fn compare(
     }
     rows.push(Row { part: UNUSED.to_owned(), verdict: unused(manifest, subject, progress)? });
     Ok(rows)
-}
-
-fn variable(name: &str) -> Option<&'static str> {
-    VARIABLE.iter().find(|(known, _)| *known == name).map(|(_, why)| *why)
 }
 
 /// No part lies beyond the image that it is a part of: then no sum below overflows.
@@ -166,8 +151,8 @@ fn check_size(manifest: &Manifest, subject: &Subject<'_>, table: Option<&[u8]>) 
 }
 
 fn to_read(manifest: &Manifest, subject: &Subject<'_>) -> u64 {
-    let copies = if subject.size > manifest.image.size { COPIES } else { &[] };
-    let copied = copies.iter().filter_map(|(_, of)| content_size(manifest, of)).sum::<u64>();
+    let copies = manifest.partitions.iter().filter(|_| subject.size > manifest.image.size);
+    let copied = copies.filter_map(|copy| content_size(manifest, copy.copy_of.as_ref()?)).sum::<u64>();
     manifest.image.size + copied
 }
 
@@ -284,7 +269,7 @@ fn now(
         return Ok(format!("{why}; not in an image file"));
     }
     let find = |name: &str| manifest.partitions.iter().find(|part| part.name == name);
-    let copied = COPIES.iter().find(|(copy, _)| *copy == part.name).and_then(|(_, of)| find(of));
+    let copied = part.copy_of.as_deref().and_then(find);
     let (content, same, other) = match (&part.content, copied) {
         (Some(content), _) => (content, "as in the image".to_owned(), "changed since the image was made"),
         (None, Some(original)) => match &original.content {
@@ -336,7 +321,7 @@ fn gaps(manifest: &Manifest) -> Vec<Range<u64>> {
     parts.sort_by_key(|part| part.offset);
     for part in parts.into_iter().filter(|part| part.offset < end) {
         let content = part.content.as_ref().map_or(0, |content| content.size);
-        let covered = match variable(&part.name) {
+        let covered = match &part.varies {
             Some(_) => part.room.unwrap_or(end).max(content),
             None => content,
         };
