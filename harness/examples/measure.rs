@@ -1,8 +1,10 @@
-//! Measures one boot and the memory that an idle box takes, engine off and on; prints JSON for scripts/bench.
+//! Measures boots and the memory that an idle box takes, engine off and on; prints JSON and a table for scripts/bench.
 //!
 //! `STAYPUT_IMAGE=… STAYPUT_UBOOT=… STAYPUT_PROBE=… cargo run --release -p stayput-harness --example measure`
 //!
-//! Figures, not judgements: the machine it runs on decides half of them. The probe's own half megabyte is in.
+//! `STAYPUT_PEER` names a disk to compare with: the two are booted in turns by the same U-Boot with the same QEMU options,
+//! `STAYPUT_ROUNDS` times each (1), and the table holds the medians. Figures, not judgements: the machine it runs on decides
+//! half of them. The probe's own half megabyte is in.
 
 use serde_json::{Value, json};
 use stayput_harness::{Error, Machine, Options, Probe, Result};
@@ -13,11 +15,8 @@ use std::time::{Duration, Instant};
 const ENGINE: [&str; 2] = ["containerd.service", "docker.service"];
 
 fn main() -> ExitCode {
-    match measure() {
-        Ok(figures) => {
-            println!("{figures:#}");
-            ExitCode::SUCCESS
-        }
+    match compare() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("measure: {error}");
             ExitCode::FAILURE
@@ -25,14 +24,52 @@ fn main() -> ExitCode {
     }
 }
 
+/// The rows of the table: where in a measurement the figure is, and its unit.
+const ROWS: [(&str, &str, &str); 5] = [
+    ("power on to running", "/boot_host_seconds", "s"),
+    ("kernel start to running", "/boot_to_running_guest_seconds", "s"),
+    ("memory used, engine off", "/engine_off/used_mib", "MiB"),
+    ("memory used, engine on", "/engine_on/used_mib", "MiB"),
+    ("start of the engine", "/engine_on/start_host_seconds", "s"),
+];
+
+fn compare() -> Result<()> {
+    let rounds = std::env::var("STAYPUT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let mut sides = vec![("stayput", input("STAYPUT_IMAGE")?, Vec::new())];
+    sides.extend(std::env::var("STAYPUT_PEER").ok().map(|disk| ("mmdebstrap", disk, Vec::new())));
+    for _ in 0..rounds {
+        for (name, image, figures) in &mut sides {
+            let measured = measure(image)?;
+            println!("{}", json!({ *name: measured }));
+            figures.push(measured);
+        }
+    }
+    let names: Vec<_> = sides.iter().map(|(name, ..)| *name).collect();
+    println!("\n| median of {rounds} | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    for (what, place, unit) in ROWS {
+        let figure = |figures: &Vec<Value>| {
+            let found = figures.iter().filter_map(|one| one.pointer(place)?.as_f64()).collect();
+            median(found).map_or("unknown".to_owned(), |figure| format!("{figure:.1} {unit}"))
+        };
+        let figures: Vec<_> = sides.iter().map(|(_, _, figures)| figure(figures)).collect();
+        println!("| {what} | {} |", figures.join(" | "));
+    }
+    Ok(())
+}
+
+/// The middle one; of two in the middle the lower.
+fn median(mut figures: Vec<f64>) -> Option<f64> {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len().saturating_sub(1) / 2).copied()
+}
+
 fn input(name: &str) -> Result<String> {
     std::env::var(name)
         .map_err(|_| Error::OnTheBox(format!("nothing yet: {name} is not set (docs/testing.md)")))
 }
 
-fn measure() -> Result<Value> {
-    let options =
-        Options::new(input("STAYPUT_IMAGE")?, input("STAYPUT_UBOOT")?).with_probe(input("STAYPUT_PROBE")?);
+fn measure(image: &str) -> Result<Value> {
+    let options = Options::new(image, input("STAYPUT_UBOOT")?).with_probe(input("STAYPUT_PROBE")?);
     let memory_mib = options.memory;
     let started = Instant::now();
     let mut machine = Machine::start(options)?;

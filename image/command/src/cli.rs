@@ -105,6 +105,9 @@ pub struct BuildArgs {
     /// Take packages only from the cache
     #[arg(long)]
     pub offline: bool,
+    /// Take the box's programs from there instead of compiling them (another image, which says so)
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub programs: Option<PathBuf>,
     #[command(flatten)]
     pub mirror: MirrorArgs,
 }

@@ -46,7 +46,7 @@ pub fn write(
         board: job.boards[0].board.name.to_string(),
         serves: job.boards.iter().map(|folder| folder.board.name.to_string()).collect(),
         toolchain: job.toolchain.clone(),
-        profile: job.profile().as_str().to_owned(),
+        profile: job.profile().to_owned(),
         lock_sha256: job.supply.lock_sha256()?,
         image,
         partitions: partitions(job, &parts, slot, &root.verity, &drive),

@@ -37,6 +37,7 @@ pub fn sha256(job: &Job<'_>) -> anyhow::Result<String> {
     add(&mut sum, "toolchain", serde_json::to_string(&job.toolchain)?.as_bytes());
     add(&mut sum, "board", job.boards[0].board.name.to_string().as_bytes());
     add(&mut sum, "dev", &[u8::from(job.dev)]);
+    add(&mut sum, "profile", job.profile().as_bytes());
     // The program that is running, even where its file has been replaced meanwhile.
     add(&mut sum, "builder", &read(Path::new("/proc/self/exe"))?);
     Ok(hex::encode(sum.finalize()))

@@ -63,6 +63,8 @@ struct Job<'a> {
     output: PathBuf,
     /// A quick build: weaker compression as well as a quicker compiler.
     dev: bool,
+    /// The programs were brought and not compiled here.
+    given: bool,
 }
 
 impl Job<'_> {
@@ -72,8 +74,9 @@ impl Job<'_> {
         read(&found.with_context(|| format!("{name} was not built"))?.path)
     }
 
-    fn profile(&self) -> toolchain::Profile {
-        if self.dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box }
+    /// How the programs were compiled, for the manifest; `given` where nobody here knows.
+    fn profile(&self) -> &'static str {
+        if self.given { "given" } else { profile(self.dev).as_str() }
     }
 }
 
@@ -112,6 +115,7 @@ fn build(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Resu
         licences: toolchain.licences(),
         output,
         dev: args.dev,
+        given: args.programs.is_some(),
     };
     let inputs = inputs::sha256(&job)?;
     if let Some(manifest) = already_built(&job.output, &inputs) {
@@ -185,13 +189,32 @@ fn compile(
             packages: &packages_of_compilers,
         };
         let toolchain = toolchain::ensure(&request, &mut |line| step.doing(line))?;
-        let profile = if args.dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box };
+        let profile = profile(args.dev);
         let order = toolchain::Order { tree: tree.root(), packages, profile, offline: args.offline };
-        let programs = toolchain.compile(&order, &mut |line| step.doing(line))?;
+        let programs = match &args.programs {
+            Some(folder) => given(folder, packages)?,
+            None => toolchain.compile(&order, &mut |line| step.doing(line))?,
+        };
         let total = programs.iter().map(|program| program.size).sum();
         let said = format!("{} with the {} toolchain", size(total), toolchain.kind());
         Ok(((toolchain, programs), said))
     })
+}
+
+fn profile(dev: bool) -> toolchain::Profile {
+    if dev { toolchain::Profile::BoxDev } else { toolchain::Profile::Box }
+}
+
+/// The programs of these packages, each under its package's name.
+fn given(folder: &Path, packages: &[&str]) -> anyhow::Result<Vec<Program>> {
+    let program = |name: &&str| {
+        let path = folder.join(name);
+        let about = std::fs::metadata(&path).map_err(|error| {
+            Fault::new(Code::Usage, format!("--programs: no program at {} ({error})", path.display()))
+        })?;
+        Ok(Program { name: (*name).to_owned(), path, size: about.len() })
+    };
+    packages.iter().map(program).collect()
 }
 
 fn fetch(job: &Job<'_>, steps: &mut Steps) -> anyhow::Result<()> {

@@ -9,8 +9,6 @@ use stayput_health::Verity;
 use stayput_packages::{deb, elf};
 use stayput_rootfs::{Generated, Kind, Node, Release, Rules, Tree, assemble as lay, squashfs};
 
-use stayput_toolchain::Profile;
-
 use super::slot::Kernel;
 use super::{BOX, Job};
 use crate::show::size;
@@ -24,8 +22,9 @@ pub fn assemble(job: &Job<'_>, packages: Vec<Opened>, kernel: &Kernel) -> anyhow
         version: env!("CARGO_PKG_VERSION").to_owned(),
         // Whoever looks at the box sees that such an image is not the published one.
         toolchain: match job.profile() {
-            Profile::Box => job.toolchain.toolchain.to_string(),
-            Profile::BoxDev => format!("{}+development", job.toolchain.toolchain),
+            "box" => job.toolchain.toolchain.to_string(),
+            "box-dev" => format!("{}+development", job.toolchain.toolchain),
+            other => format!("{}+{other}", job.toolchain.toolchain),
         },
     };
     let mut generated = modules(kernel)?;

@@ -1,5 +1,6 @@
 //! `stayput verify`: says of every part of an image or a card whether it is what was built.
 
+mod builds;
 mod compare;
 mod places;
 mod table;
@@ -54,7 +55,26 @@ pub fn run(
     for row in &rows {
         println!("{}", line(row));
     }
+    if args.pristine && rows.iter().any(|row| matches!(row.verdict, Verdict::Different(_))) {
+        why(&manifest, &place, &args.subject);
+    }
     verdict(&rows, &manifest, reference.is_some())
+}
+
+/// Files are named up to here.
+const MOST_FILES: usize = 20;
+
+/// An image with a manifest of its own is another build: the two say what they were made from and what is in them.
+fn why(manifest: &Manifest, place: &Path, subject: &Path) {
+    let beside = subject.with_file_name("manifest.json");
+    let same = |a: &Path, b: &Path| a.canonicalize().ok() == b.canonicalize().ok();
+    if same(&beside, place) {
+        return;
+    }
+    let Ok(theirs) = Manifest::load(&beside) else { return };
+    for line in builds::differences(manifest, &theirs, MOST_FILES) {
+        println!("  {line}");
+    }
 }
 
 /// What was named, what lies beside an image, or what the tree built.

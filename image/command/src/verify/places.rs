@@ -1,6 +1,7 @@
 //! Which file a byte of a partition belongs to. Only ever asked of the image of our own making, never of the card
 //! under test: what is damaged or hostile there meets no parser.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
 use std::ops::Range;
@@ -53,14 +54,17 @@ pub fn in_squashfs(image: &File, offset: u64) -> anyhow::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// The files that these bytes belong to, each once, at most `most` of them and then how many more.
+/// The files that these bytes belong to, in the order of the partition, each once, at most `most` of them and then how
+/// many more. The first byte that differs is therefore the first file's, or lies before it.
 pub fn named(places: &[Place], bytes: &[Range<u64>], most: usize) -> Vec<String> {
     let touched = |place: &&Place| {
         bytes.iter().any(|range| range.start < place.bytes.end && place.bytes.start < range.end)
     };
-    let mut names: Vec<String> = places.iter().filter(touched).map(|place| place.name.clone()).collect();
-    names.sort();
-    names.dedup();
+    let mut places: Vec<_> = places.iter().filter(touched).collect();
+    places.sort_by_key(|place| (place.bytes.start, &place.name));
+    let mut names: Vec<String> = Vec::new();
+    let mut known = BTreeSet::new();
+    names.extend(places.iter().filter(|place| known.insert(&place.name)).map(|place| place.name.clone()));
     let more = names.len().saturating_sub(most);
     names.truncate(most);
     if more > 0 {
@@ -94,7 +98,7 @@ mod tests {
         let inside = at(&kernel[..64]) + 99_999;
         assert_eq!(named_at(&places, inside), ["Image.gz"]);
         let script = at(b"script");
-        assert_eq!(named(&places, &[script..script + 1, inside..inside + 1], 3), ["Image.gz", "slot.scr"]);
+        assert_eq!(named(&places, &[script..script + 1, inside..inside + 1], 3), ["slot.scr", "Image.gz"]);
         assert!(named_at(&places, 0).is_empty(), "the boot sector is no file's");
     }
 
