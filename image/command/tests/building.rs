@@ -235,9 +235,9 @@ fn assembled_on_another_release_of_the_host_the_image_is_the_same() {
     let tree = Copy::make();
     let there = tree.again("another folder");
     hash(&tree.build());
-    // The whole of this machine is at /mnt there; what has to be found again under its name is where it was.
-    let script = r#"root=$1; shift; mount --rbind / "$root/mnt" && for name in "$TOP" "$HOME"; do
-        mkdir -p "$root$name" && mount --rbind "$name" "$root$name"; done && exec chroot "$root" "$@""#;
+    // What the build reads and writes is there under the same name; every program and library is the other release's.
+    let script = r#"root=$1; shift; for name in /proc /dev /tmp "$TOP" "$HOME"; do
+        mkdir -p "$root$name" && mount --rbind "$name" "$root$name" || exit 1; done; exec chroot "$root" "$@""#;
     let build = there.assembly();
     let run = Command::new("unshare")
         .args(["--mount", "sh", "-c", script, "sh"])
