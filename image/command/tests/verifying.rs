@@ -79,6 +79,16 @@ fn a_byte_of_the_root_is_named_by_a_file_that_the_manifest_knows() {
 
 #[test]
 #[ignore = "stage image"]
+fn a_byte_of_the_hash_tree_is_named_as_such() {
+    let (start, size) = partition("root-a");
+    let run = verify_with(&[start + size - 1]);
+    assert_eq!(run.status.code(), Some(4), "{}", said(&run));
+    let line = line(&said(&run), "root-a");
+    assert!(line.ends_with("1 sector differs; in the hash tree"), "{line}");
+}
+
+#[test]
+#[ignore = "stage image"]
 fn loader_tables_and_hidden_bytes_are_each_found() {
     for (part, at) in [
         ("table", 440),
