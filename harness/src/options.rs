@@ -33,6 +33,8 @@ pub struct Options {
     pub image: PathBuf,
     /// The card itself, a raw file that the machine writes to and that stays; without it a throw-away layer over the image.
     pub card: Option<PathBuf>,
+    /// A byte of `card` that it cannot read: an error in place of the sector, every time.
+    pub unreadable: Option<u64>,
     /// Where every write to `card` is recorded in its order ([`crate::WriteLog`]).
     pub record: Option<PathBuf>,
     /// Which machine.
@@ -78,6 +80,7 @@ impl Options {
             qemu: "qemu-system-aarch64".into(),
             image: image.into(),
             card: None,
+            unreadable: None,
             record: None,
             board,
             memory,
@@ -166,14 +169,24 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     line.option("-machine", format!("virt,acpi=off{seeds}")).option("-cpu", "cortex-a53");
     line.with_path("-bios", "", uboot);
     // First on the bus: U-Boot tries disks in that order, and the kernel names them in it.
-    match (&options.card, &options.record) {
-        (None, _) => {
+    match (&options.card, &options.record, options.unreadable) {
+        (None, ..) => {
             line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card)
         }
-        (Some(card), None) => {
+        (Some(card), None, None) => {
             line.with_path("-drive", "if=none,id=card,format=raw,discard=unmap,file=", card)
         }
-        (Some(card), Some(record)) => {
+        (Some(card), None, Some(byte)) => {
+            // QEMU's own way to make errors: every read that touches the sector fails.
+            let fails = "file.driver=blkdebug,file.inject-error.0.event=read_aio,file.inject-error.0.errno=5";
+            let sector = byte / 512;
+            let before = format!(
+                "if=none,id=card,driver=raw,{fails},file.inject-error.0.sector={sector},\
+                 file.image.driver=file,file.image.filename="
+            );
+            line.with_path("-drive", &before, card)
+        }
+        (Some(card), Some(record), _) => {
             let mut before =
                 OsString::from("if=none,id=card,driver=blklogwrites,log-super-update-interval=1,");
             before.push("log.driver=file,log.filename=");

@@ -1,94 +1,191 @@
-//! What a damaged card does. Each test damages a card of its own, and looks at what the box does and says.
+//! What a damaged root file system does: the slot stops, the other one starts and says why, and the files are untouched.
+//! Damage to the rest of a slot and to the boot state is in `slots`, to `state` and `data` in `card`.
 
 mod stage;
 
-use stage::card::Card;
-use stayput_harness::{Machine, Mark, Result};
+use stage::damage::{block_of, copy_slot, edit_slot_script, flip, hash_tree, set_boot_state};
+use stayput_harness::{Card, Machine, Mark, Result};
+use stayput_health::{Code, Part};
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 fn main() -> ExitCode {
     stage::run_alone(&[
-        ("a_damaged_root_super_block_leads_back_to_the_boot_loader", root_super_block),
-        ("a_damaged_hash_tree_leads_back_to_the_boot_loader", hash_tree),
-        ("a_wrong_root_hash_in_the_boot_script_leads_back_to_the_boot_loader", wrong_root_hash),
+        ("a_damaged_root_super_block_leads_to_the_other_slot_after_three_tries", root_super_block),
+        ("a_damaged_hash_tree_leads_to_the_other_slot", tree),
+        ("a_wrong_root_hash_in_the_boot_script_leads_to_the_other_slot", wrong_root_hash),
         ("a_root_that_nobody_told_how_to_check_is_not_started", no_root_hash),
-        ("a_damaged_block_of_the_root_that_is_rarely_read_stops_the_box_when_it_is", rarely_read_block),
+        ("a_damaged_block_of_the_root_that_is_rarely_read_stops_the_slot_when_it_is", rarely_read_block),
+        (
+            "a_block_of_the_root_that_the_card_cannot_read_stops_the_slot_when_it_is_asked_for",
+            unreadable_block,
+        ),
     ])
 }
 
-/// From power to whatever a damaged root leads to.
+/// From power to whatever a damaged slot leads to.
 const START: Duration = Duration::from_secs(180);
-/// From a panic to the boot loader: ten seconds, and U-Boot's own start.
-const BACK: Duration = Duration::from_secs(90);
-
-/// What the loader's script says when it has chosen a slot.
-const LOADER: &str = "stayput: slot a";
 /// The kernel's word when a block is not what the hash tree says.
-const PANIC: &str = "Kernel panic - not syncing: dm-verity device corrupted";
+const CORRUPTED: &str = "Kernel panic - not syncing: dm-verity device corrupted";
+/// And when the card cannot read one.
+const UNREADABLE: &str = "Kernel panic - not syncing: dm-verity device has I/O error";
+/// A program that nothing starts by itself.
+const RARE: &str = "usr/bin/systemd-analyze";
+/// A file that came through the door, and what is in it.
+const FILE: &str = "/data/source/kept.txt";
+const CONTENT: &[u8] = b"personal data\n";
 
-/// The loader's script must run again after `mark`.
-fn is_back_at_the_loader(machine: &mut Machine, mark: Mark) -> Result<()> {
-    let deadline = machine.deadline(BACK);
-    machine.console().wait_for(LOADER, mark, &deadline).map(drop)
+/// A card to damage, in a folder of its own.
+struct Patient {
+    folder: tempfile::TempDir,
+    card: Card,
 }
 
-/// Starts a card whose root must end in the kernel's panic before any program of the root has run.
-fn assert_never_starts(card: &Card, corrupted: &str) -> Result<()> {
-    let mut machine = Machine::start(card.virt())?;
-    let deadline = machine.deadline(START);
-    let seen = machine.console().wait_for("stayput-init: root: ", Mark::default(), &deadline)?;
-    machine.console().wait_for(corrupted, seen, &deadline)?;
-    let seen = machine.console().wait_for(PANIC, seen, &deadline)?;
-    is_back_at_the_loader(&mut machine, seen)?;
-    let text = machine.console().text();
-    assert!(!text.contains("stayput-init: state: "), "it went on without its root:\n{text}");
+fn scratch() -> tempfile::TempDir {
+    tempfile::tempdir_in("/var/tmp").expect("a folder for cards")
+}
+
+/// A card with two slots that has never started.
+fn new() -> Result<Patient> {
+    let folder = scratch();
+    let image = stage::input("STAYPUT_IMAGE");
+    let card = Card::flash(&folder.path().join("card.img"), image.as_ref(), 4 << 30)?;
+    copy_slot(&card, folder.path())?;
+    Ok(Patient { folder, card })
+}
+
+/// A copy of one that has started once and was given a file.
+fn used() -> Result<Patient> {
+    static USED: Mutex<Option<Patient>> = Mutex::new(None);
+    let mut used = USED.lock().unwrap_or_else(PoisonError::into_inner);
+    if used.is_none() {
+        let patient = new()?;
+        let mut machine = start(&patient)?;
+        let probe = machine.probe()?;
+        probe.create(FILE, CONTENT)?;
+        probe.sync()?;
+        machine.power_cut();
+        // Its first start may have gone on to prove and to copy slots.
+        copy_slot(&patient.card, patient.folder.path())?;
+        *used = Some(patient);
+    }
+    let folder = scratch();
+    let used = &used.as_ref().expect("set above").card;
+    Ok(Patient { card: used.copy(&folder.path().join("card.img"))?, folder })
+}
+
+/// Leaves slot A one try instead of three: how they are counted is seen where a test takes them all.
+fn one_try(card: &Card) -> Result<()> {
+    set_boot_state(card, &[("stayput_a_tries", "1")])
+}
+
+fn start(patient: &Patient) -> Result<Machine> {
+    assert!(patient.card.path().starts_with(patient.folder.path()));
+    Machine::start(stage::virt().with_card(patient.card.path()))
+}
+
+/// Waits for texts on the console, one after the other.
+fn sees(machine: &mut Machine, texts: &[&str]) -> Result<()> {
+    let mut mark = Mark::default();
+    for text in texts {
+        let deadline = machine.deadline(START);
+        mark = machine.console().wait_for(text, mark, &deadline)?;
+    }
     Ok(())
 }
 
-fn root_super_block() -> Result<()> {
-    let card = Card::copy();
-    card.flip("root-a", 40);
-    assert_never_starts(&card, "data block 0 is corrupted")
+/// The box runs from slot B, says why in init's health file, and the file is as it was.
+fn is_up_from_b(machine: &mut Machine, why: &str, stage: &str) -> Result<()> {
+    let probe = machine.probe()?;
+    let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Init.file_name());
+    let report = stayput_health::parse(&probe.read(&path)?, &path).expect("init's health file");
+    let fact = |name: &str| {
+        let found = report.facts.iter().find(|(key, _)| key.as_str() == name);
+        found.map(|(_, word)| word.as_str().to_owned()).unwrap_or_default()
+    };
+    assert_eq!(
+        (report.code, fact("slot"), fact("why"), fact("other-stage")),
+        (Code::OtherSlot, "b".into(), why.into(), stage.into())
+    );
+    assert_eq!((fact("state"), fact("data")), ("kept".into(), "kept".into()));
+    assert_eq!(probe.read(FILE)?, CONTENT);
+    Ok(())
 }
 
-fn hash_tree() -> Result<()> {
-    let card = Card::copy();
+/// Starts a card whose root must end in the kernel's panic before any program of the root has run.
+fn never_starts_from_a(patient: &Patient, corrupted: &str, tries: usize) -> Result<Machine> {
+    let mut machine = start(patient)?;
+    let mut expected = Vec::new();
+    for _ in 0..tries {
+        expected.extend(["stayput: slot a (first)", "stayput-init: root: ", corrupted, CORRUPTED]);
+    }
+    expected.push("stayput: slot b (tries)");
+    sees(&mut machine, &expected)?;
+    let text = machine.console().text();
+    let before = text.split("stayput: slot b").next().unwrap_or_default();
+    assert!(!before.contains("stayput-init: state: "), "it went on without its root:\n{before}");
+    Ok(machine)
+}
+
+fn root_super_block() -> Result<()> {
+    let patient = used()?;
+    flip(&patient.card, "root-a", 40)?;
+    let mut machine =
+        never_starts_from_a(&patient, "data block 0 is corrupted", stayput_slots::TRIES.into())?;
+    is_up_from_b(&mut machine, "tries", "root")?;
+    stage::assert_running(&mut machine)
+}
+
+fn tree() -> Result<()> {
+    let patient = new()?;
+    one_try(&patient.card)?;
     // Its first block is the top.
-    card.flip("root-a", card.root_size() + 7);
-    assert_never_starts(&card, "is corrupted")
+    let top = hash_tree()["data_size"].as_u64().expect("a number");
+    flip(&patient.card, "root-a", top + 7)?;
+    never_starts_from_a(&patient, "is corrupted", 1).map(drop)
 }
 
 fn wrong_root_hash() -> Result<()> {
-    let card = Card::copy();
-    let root = card.partition("root-a")["hash_tree"]["root"].as_str().unwrap_or_default().to_owned();
+    let patient = new()?;
+    one_try(&patient.card)?;
+    let tree = hash_tree();
+    let root = tree["root"].as_str().expect("a text");
     let other: String = root.chars().rev().collect();
-    card.edit_slot_script(|text| text.replace(&root, &other));
-    assert_never_starts(&card, "is corrupted")
+    edit_slot_script(&patient.card, |text| text.replace(root, &other))?;
+    never_starts_from_a(&patient, "is corrupted", 1).map(drop)
 }
 
 fn no_root_hash() -> Result<()> {
-    let card = Card::copy();
-    card.edit_slot_script(|text| text.replace("stayput.verity=", "stayput.verily="));
-    let mut machine = Machine::start(card.virt())?;
-    let deadline = machine.deadline(START);
+    let patient = new()?;
+    one_try(&patient.card)?;
+    edit_slot_script(&patient.card, |text| text.replace("stayput.verity=", "stayput.verily="))?;
+    let mut machine = start(&patient)?;
     let failed = "FAILED INI-03 the boot argument stayput.verity= is missing";
-    let seen = machine.console().wait_for(failed, Mark::default(), &deadline)?;
-    is_back_at_the_loader(&mut machine, seen)
+    sees(&mut machine, &["stayput: slot a (first)", failed, "stayput: slot b (tries)"])
 }
 
-fn rarely_read_block() -> Result<()> {
-    // A program that nothing starts by itself.
-    const RARE: &str = "usr/bin/systemd-analyze";
-    let card = Card::copy();
-    card.flip("root-a", card.block_of(RARE) + 5000);
-    let mut machine = Machine::start(card.virt())?;
-    stage::assert_running(&mut machine)?;
-    let mark = machine.console().mark();
+/// Starts slot A whole, has it read the file that nothing reads, and sees it stop with `panic`.
+fn stops_when_it_is_read(mut machine: Machine, panic: &str) -> Result<()> {
+    sees(&mut machine, &["stayput: slot a (first)"])?;
     // It cannot be answered: the box is gone in the middle of it.
     let order = stayput_probe::Op::Read { path: format!("/{RARE}"), limit: 1 << 20 };
     machine.probe()?.begin(order).map(drop)?;
-    let deadline = machine.deadline(START);
-    machine.console().wait_for(PANIC, mark, &deadline)?;
-    is_back_at_the_loader(&mut machine, mark)
+    sees(&mut machine, &[panic, "stayput: slot b (tries)"])
+}
+
+fn rarely_read_block() -> Result<()> {
+    let patient = new()?;
+    one_try(&patient.card)?;
+    flip(&patient.card, "root-a", block_of(&patient.card, RARE) + 5000)?;
+    stops_when_it_is_read(start(&patient)?, CORRUPTED)
+}
+
+fn unreadable_block() -> Result<()> {
+    let patient = new()?;
+    one_try(&patient.card)?;
+    let at = stage::partition::place(&patient.card, "root-a").0 + block_of(&patient.card, RARE) + 8192;
+    let options =
+        stayput_harness::Options { unreadable: Some(at), ..stage::virt().with_card(patient.card.path()) };
+    stops_when_it_is_read(Machine::start(options)?, UNREADABLE)
 }

@@ -6,6 +6,8 @@
 
 #[allow(dead_code)] // not every theme damages one
 pub mod card;
+#[allow(dead_code)] // not every theme damages a root file system
+pub mod damage;
 #[allow(dead_code)] // not every theme looks at the card from outside
 pub mod partition;
 #[allow(dead_code)] // not every theme talks to one
