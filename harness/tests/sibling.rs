@@ -53,6 +53,11 @@ fn hangs() -> Result<()> {
     let partition = fat::image(fat, boot.size, &[file]).expect("a partition with one file");
 
     let mut machine = sibling()?;
+    // QEMU has this watchdog from version 8 on; Debian 12's 7.2 lets the registers be written and does nothing.
+    if !machine.qmp()?.monitor("info mtree")?.contains("allwinner-wdt") {
+        println!("NOT CHECKED: this QEMU has no watchdog for the H3; take version 8 or later");
+        return Ok(());
+    }
     machine.power_cut();
     machine.write_card(boot.start, &partition)?;
     let mut mark = machine.console().mark();
