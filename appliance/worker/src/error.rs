@@ -119,6 +119,20 @@ pub enum Error {
         /// The socket.
         path: PathBuf,
     },
+    /// The log could not be read as a ledger.
+    #[error("could not read the log at '{}': {source}; run this as the mover's user, or as root", path.display())]
+    Book {
+        /// The folder or file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// What was asked for could not be written out.
+    #[error("could not write the answer: {source}; see where it was to go")]
+    Output {
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Both halves would run as the same user.
     #[error(
         "both halves in one container need two users, and a start as root to become them (mover {mover}, courier {courier}); \
@@ -156,11 +170,13 @@ impl Error {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Variable { .. } | Self::OneUser { .. } => Exit::Settings,
-            Self::Folder { .. } | Self::NoFolder { .. } | Self::Socket { .. } | Self::NoOpenat2(_) => {
-                Exit::Place
-            }
+            Self::Folder { .. }
+            | Self::Book { .. }
+            | Self::NoFolder { .. }
+            | Self::Socket { .. }
+            | Self::NoOpenat2(_) => Exit::Place,
             Self::Locked | Self::SocketTaken { .. } => Exit::Busy,
-            Self::Log { .. } | Self::Recovery { .. } => Exit::Disk,
+            Self::Log { .. } | Self::Recovery { .. } | Self::Output { .. } => Exit::Disk,
             Self::Damaged { .. } | Self::LogVersion { .. } => Exit::Damaged,
             Self::NoMover { .. } | Self::Closed | Self::Refused(_) | Self::Answer => Exit::Unreachable,
             Self::Confine(_) | Self::NotStarted { .. } | Self::Signals { .. } => Exit::Unconfined,

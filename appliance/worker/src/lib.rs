@@ -7,9 +7,11 @@
 //! * [`Mover`]: intent into the log, move, sync, done into the log, answer. It works on a [`disk::Disk`], which on the box
 //!   is [`disk::Linux`] and in the tests a model that loses whatever was not synced.
 //! * [`log`]: journal and ledger in one file that only grows, each record chained to the one before by its hash.
+//! * [`book`] and [`page`]: the same log as a ledger, to be exported, searched and verified.
 //! * [`confine`]: what a mover gives up before it looks at the first name.
 //! * [`server`]: a mover behind a seqpacket socket; [`client`]: the other end of it.
 
+pub mod book;
 pub mod checksum;
 pub mod client;
 pub mod confine;
@@ -25,6 +27,7 @@ mod name;
 mod order;
 pub mod orders;
 mod outcome;
+pub mod page;
 mod program;
 pub mod protocol;
 mod report;

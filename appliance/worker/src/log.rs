@@ -327,7 +327,7 @@ fn name_of(number: u64) -> FileName {
     FileName::own(format!("log-{number:016x}").into_bytes())
 }
 
-fn number_of(name: &FileName) -> Option<u64> {
+pub(crate) fn number_of(name: &FileName) -> Option<u64> {
     let digits = name.as_bytes().strip_prefix(b"log-").filter(|digits| digits.len() == 16)?;
     let number = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
     (name_of(number) == *name).then_some(number)

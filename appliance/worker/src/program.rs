@@ -4,6 +4,7 @@ mod both;
 mod check;
 mod courier;
 mod fetch;
+mod ledger;
 mod mover;
 pub(crate) mod notify;
 
@@ -56,6 +57,12 @@ const JOBS: &[Job] = &[
         arguments: "",
         about: "looks at settings, folders and queue, and says what to do about each finding",
         main: check::main,
+    },
+    Job {
+        name: "ledger",
+        arguments: "export [--from TIME] [--to TIME] [--csv|--json] | find NAME | verify [--head NUMBER:HASH]",
+        about: "what happened to which file, and whether the record of it is in order",
+        main: ledger::main,
     },
 ];
 
