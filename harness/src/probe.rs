@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::patience::{Deadline, Patience};
 use crate::qmp::Lines;
-use stayput_probe::{Answer, Entry, Op, Outcome, Process, Ran, Reply, Request};
+use stayput_probe::{Answer, Entry, Op, Outcome, Packet, Process, Ran, Reply, Request};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -209,6 +209,17 @@ impl Probe {
         match self.ask(Op::Await { handle: file.0, timeout_ms }, longest + SMALL)? {
             Answer::Content { data, .. } => Ok(data),
             other => Err(odd("await", &other)),
+        }
+    }
+
+    /// Says packets to a Unix socket as a user, and returns the answers; fewer when the peer hung up.
+    pub fn packets(&mut self, path: &str, uid: u32, packets: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+        let timeout_ms = u64::try_from(self.patience.stretch(SMALL).as_millis()).unwrap_or(u64::MAX);
+        let packets = packets.iter().map(|packet| Packet(packet.to_vec())).collect();
+        let op = Op::Packets { path: path.to_owned(), uid, packets, timeout_ms };
+        match self.ask(op, PROGRAM)? {
+            Answer::Packets(answers) => Ok(answers.into_iter().map(|Packet(data)| data).collect()),
+            other => Err(odd(&format!("packets {path}"), &other)),
         }
     }
 

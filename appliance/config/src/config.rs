@@ -114,8 +114,32 @@ pub struct Worker {
     pub destination: DataPath,
     /// What is put behind their names.
     pub suffix: NameSuffix,
+    /// What a name with slashes stands for.
+    pub subfolders: Subfolders,
     /// Buckets that files may come from.
     pub s3: Vec<S3Rule>,
+}
+
+/// What a name that leads into a subfolder stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subfolders {
+    /// Nothing: such an order is refused.
+    Refuse,
+    /// Its last part.
+    Last,
+    /// Its parts, joined by two underscores.
+    Joined,
+}
+
+impl Subfolders {
+    /// The word for it, in the file and in the worker's variable.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Last => "last",
+            Self::Joined => "joined",
+        }
+    }
 }
 
 /// Who starts the worker.

@@ -225,6 +225,9 @@ keys! {
     WORKER_SUFFIX = "worker" "suffix" Text Optional("\"_has_been_processed\""), Plain;
         "up to 64 bytes without a slash; may be empty"; "\"_has_been_processed\"";
         "What is put behind a processed file's name."
+    WORKER_SUBFOLDERS = "worker" "subfolders" Text Optional("\"refuse\""), Plain;
+        "\"refuse\", \"last\" or \"joined\""; "\"last\"";
+        "What an order's name with slashes stands for: nothing, its last part, or its parts joined by two underscores."
 
     WORKER_S3_BUCKET = "worker.s3" "bucket" Text Required, Plain;
         "a bucket's name"; "\"inbound-files\"";

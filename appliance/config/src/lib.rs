@@ -34,7 +34,7 @@ use toml::de::DeTable;
 
 pub use config::{
     Activation, Addressing, Config, Device, Drop, Ecs, Endpoints, LedWire, Network, Runtime, S3Rule, Status,
-    VERSION, Worker,
+    Subfolders, VERSION, Worker,
 };
 pub use desk::{Desk, refuses};
 pub use draft::Draft;

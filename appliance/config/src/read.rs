@@ -6,7 +6,7 @@ use stayput_health::board::{ChipLabel, LedColor, LedRole};
 
 use crate::config::{
     Activation, Addressing, Config, Device, Drop, Ecs, Endpoints, LedWire, Network, Runtime, S3Rule, Status,
-    VERSION, Worker,
+    Subfolders, VERSION, Worker,
 };
 use crate::finding::{Flaw, Problem};
 use crate::keys;
@@ -127,6 +127,8 @@ fn worker(sheet: &mut Sheet<'_>) -> Option<Worker> {
     let source: Option<DataPath> = sheet.text(part, &keys::WORKER_SOURCE);
     let destination: Option<DataPath> = sheet.text(part, &keys::WORKER_DESTINATION);
     let suffix: Option<NameSuffix> = sheet.text(part, &keys::WORKER_SUFFIX);
+    let rules = [("refuse", Subfolders::Refuse), ("last", Subfolders::Last), ("joined", Subfolders::Joined)];
+    let subfolders = sheet.choice(part, &keys::WORKER_SUBFOLDERS, &rules).unwrap_or(Subfolders::Refuse);
     let s3 = sheet.parts(part, "s3", "worker.s3");
     let s3 = s3.into_iter().filter_map(|part| s3_rule(sheet, part)).collect();
     Some(Worker {
@@ -135,6 +137,7 @@ fn worker(sheet: &mut Sheet<'_>) -> Option<Worker> {
         source: source.or_else(|| good("/data/source"))?,
         destination: destination.or_else(|| good("/data/destination"))?,
         suffix: suffix.or_else(|| good("_has_been_processed"))?,
+        subfolders,
         s3,
     })
 }

@@ -27,6 +27,7 @@ fn the_example_is_read_without_a_word() {
     assert_eq!(config.network.addressing, Addressing::Dhcp);
     assert_eq!(config.worker.runtime, Runtime::Ecs);
     assert_eq!(config.worker.suffix.as_str(), "_has_been_processed");
+    assert_eq!(config.worker.subfolders.word(), "refuse");
     assert_eq!(config.status.brightness, 100);
     assert!(config.access.is_empty() && !config.drop.is_open());
 }

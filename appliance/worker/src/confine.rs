@@ -67,6 +67,15 @@ pub fn confine(paths: &Paths<'_>) -> Result<Confinement, Failed> {
     Ok(Confinement { network, walls })
 }
 
+/// What a courier gives up: new rights, and being looked into by others.
+pub fn close_up() -> Result<(), Failed> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).map_err(failed("set limits"))?;
+    rustix::thread::set_no_new_privs(true).map_err(failed("refuse new rights"))?;
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(failed("refuse to be looked into"))
+}
+
 /// Moves into an empty network, where that is allowed.
 fn leave_network() -> Network {
     if is_alone() || (crate::system::leave_network().is_ok() && is_alone()) {

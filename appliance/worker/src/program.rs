@@ -29,6 +29,12 @@ struct Job {
 /// Every job.
 const JOBS: &[Job] = &[
     Job {
+        name: "courier",
+        arguments: "",
+        about: "the half with the network and without files: takes orders from the queue",
+        main: courier,
+    },
+    Job {
         name: "mover",
         arguments: "[--explain-confinement]",
         about: "the half with the files and without a network: carries orders out",
@@ -65,6 +71,13 @@ const JOBS: &[Job] = &[
         main: ledger::main,
     },
 ];
+
+fn courier(_: &Variables, arguments: &[OsString]) -> ExitCode {
+    match crate::confine::close_up() {
+        Ok(()) => crate::courier::main(arguments.to_vec()),
+        Err(error) => fail(&error.into()),
+    }
+}
 
 /// The worker, with the arguments behind its name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
@@ -115,4 +128,14 @@ fn misused(what: &lexopt::Error) -> ExitCode {
 fn no_arguments(arguments: &[OsString]) -> Result<(), lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
     parser.next()?.map_or(Ok(()), |argument| Err(argument.unexpected()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_halves_look_for_the_same_socket() {
+        assert_eq!(crate::courier::SOCKET, variables::SOCKET.default);
+    }
 }

@@ -52,7 +52,7 @@ variables! {
         "What is put behind a processed file's name.";
     SUBFOLDERS = "STAYPUT_SUBFOLDERS", "refuse, last or joined", "refuse",
         "What a name with slashes stands for: nothing, its last part, or its parts joined by two underscores.";
-    SOCKET = "STAYPUT_SOCKET", "a path", "/run/stayput/mover/socket",
+    SOCKET = "STAYPUT_SOCKET", "a path", "/run/stayput-mover/socket",
         "The mover's socket, which the courier connects to.";
     COURIER_UID = "STAYPUT_COURIER_UID", "a user's number", "801",
         "Whose processes may give the mover orders.";

@@ -178,6 +178,75 @@ fn check_finds_a_good_place_good_and_leaves_nothing_behind() {
     }
 }
 
+/// A process's user, and whether others of that user may look into it.
+fn user_of(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?.to_owned();
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[test]
+fn both_halves_in_one_container_are_two_users_and_end_together() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    for folder in ["destination", "ledger"] {
+        fs::create_dir(place.path(folder)).unwrap();
+    }
+    for folder in ["", "source", "destination", "ledger", "health"] {
+        std::os::unix::fs::chown(place.path(folder), Some(4321), None).unwrap();
+        fs::set_permissions(place.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    fs::set_permissions(place.path("health"), fs::Permissions::from_mode(0o1777)).unwrap();
+    let mut child = place
+        .command("both")
+        // Nobody is there: the courier goes on trying, which is all that it should do here.
+        .env("SQS_QUEUE_URL", "http://127.0.0.1:1/000000000000/orders")
+        .env("AWS_REGION", "eu-central-1")
+        .env("AWS_ACCESS_KEY_ID", "x")
+        .env("AWS_SECRET_ACCESS_KEY", "x")
+        .env("STAYPUT_COURIER_UID", "4322")
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let children = loop {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        let children: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        if children.len() == 2 && place.health().contains("WRK-06") {
+            break children;
+        }
+        assert!(Instant::now() < deadline, "{children:?} {}", place.health());
+        assert_eq!(child.try_wait().unwrap(), None);
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(place.health().contains("\"separation\":\"weaker\""), "{}", place.health());
+    let mut users: Vec<_> = children.iter().filter_map(|pid| user_of(*pid)).collect();
+    users.sort_unstable();
+    assert_eq!(users, [4321, 4322]);
+    for pid in &children {
+        // What cannot be looked into belongs to root in the eyes of others.
+        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(format!("/proc/{pid}/mem")).unwrap());
+        assert_eq!(owner, 0, "process {pid} can be looked into");
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let is_mover = user_of(*pid) == Some(4321);
+        assert_eq!(environment.contains("AWS_SECRET_ACCESS_KEY"), !is_mover, "process {pid}");
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(children.iter().all(|pid| user_of(*pid).is_none()), "a half was left behind");
+}
+
+#[test]
+fn both_halves_as_one_user_are_refused() {
+    let place = Place::new();
+    let same = rustix::process::getuid().as_raw().to_string();
+    let output = run(place.command("both").env("STAYPUT_MOVER_UID", same));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("two users"), "{}", text(&output.stderr));
+}
+
 #[test]
 fn help_lists_every_job_every_variable_and_every_exit_code() {
     let output = run(&mut Place::new().command("--help"));

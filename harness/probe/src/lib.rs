@@ -101,9 +101,24 @@ pub enum Op {
         /// Hear at most this many bytes.
         limit: u64,
     },
+    /// Connects to a Unix socket of packets as a user, and hears one answer to each packet that it sends.
+    Packets {
+        /// The socket.
+        path: String,
+        /// The user, and the group of the same number.
+        uid: u32,
+        /// What to say.
+        packets: Vec<Packet>,
+        /// Each answer within this many milliseconds.
+        timeout_ms: u64,
+    },
     /// Writes all dirty pages to the disks.
     Sync,
 }
+
+/// One packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packet(#[serde(with = "bytes")] pub Vec<u8>);
 
 /// The answer to one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,6 +168,8 @@ pub enum Answer {
         /// For `Await` and `Close`.
         handle: u64,
     },
+    /// To `Packets`: the answers; fewer than packets when the peer closed the connection.
+    Packets(Vec<Packet>),
     /// To `Write`, `Close` and `Sync`.
     Nothing,
 }

@@ -1,6 +1,6 @@
 //! The probe's orders, carried out: plain files and programs, nothing that knows Stayput.
 
-use crate::{Answer, Entry, Kind, Op, Outcome, Process, Ran};
+use crate::{Answer, Entry, Kind, Op, Outcome, Packet, Process, Ran};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -53,6 +53,9 @@ pub fn carry_out(op: Op, open: &Open) -> Outcome {
         }
         Op::Connect { to, data, timeout_ms, limit } => {
             connect(to, &data, Duration::from_millis(timeout_ms), limit)
+        }
+        Op::Packets { path, uid, packets, timeout_ms } => {
+            packets_as(&path, uid, packets, Duration::from_millis(timeout_ms)).map(Answer::Packets)
         }
         Op::Sync => {
             rustix::fs::sync();
@@ -243,6 +246,48 @@ fn connect(to: SocketAddr, say: &[u8], timeout: Duration, limit: u64) -> Result<
             return Ok(Answer::Content { data, truncated: true });
         }
     }
+}
+
+/// In a thread of its own, for it is the thread that becomes the user.
+fn packets_as(path: &str, uid: u32, packets: Vec<Packet>, timeout: Duration) -> Result<Vec<Packet>, String> {
+    let owned = path.to_owned();
+    let thread = thread::spawn(move || {
+        if rustix::process::geteuid().as_raw() != uid {
+            let (user, group) = (rustix::fs::Uid::from_raw(uid), rustix::fs::Gid::from_raw(uid));
+            rustix::thread::set_thread_groups(&[])?;
+            rustix::thread::set_thread_res_gid(group, group, group)?;
+            rustix::thread::set_thread_res_uid(user, user, user)?;
+        }
+        talk(&owned, &packets, timeout)
+    });
+    thread.join().map_err(|_| format!("the talk with {path} broke off"))?.map_err(cannot("talk to", path))
+}
+
+fn talk(path: &str, packets: &[Packet], timeout: Duration) -> io::Result<Vec<Packet>> {
+    use rustix::net::{
+        AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, sockopt,
+    };
+    let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
+    let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(timeout))?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let mut answers = Vec::new();
+    for Packet(packet) in packets {
+        let mut buffer = vec![0; 64 * 1024];
+        // A peer that closed the connection hears and says no more.
+        if rustix::net::send(&socket, packet, SendFlags::NOSIGNAL).is_err() {
+            break;
+        }
+        match rustix::net::recv(&socket, &mut buffer[..], RecvFlags::empty()) {
+            Ok((_, 0)) | Err(rustix::io::Errno::CONNRESET) => break,
+            Ok((_, length)) => {
+                buffer.truncate(length);
+                answers.push(Packet(buffer));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(answers)
 }
 
 #[cfg(test)]

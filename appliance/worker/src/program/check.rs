@@ -1,5 +1,7 @@
 //! `worker check`: settings, folders, room, and what the file systems can do, each with a remedy.
 
+mod queue;
+
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ fn findings(variables: &Variables) -> Vec<Finding> {
         found.extend(folder.as_ref().map(|folder| room(folder, what, &station.settings)));
     }
     found.extend(ledger.as_ref().map(keeping));
+    found.extend(queue::look());
     found
 }
 

@@ -94,7 +94,7 @@ fn read(arguments: &[OsString]) -> std::result::Result<Asked, lexopt::Error> {
 
 /// Writes lines as they come, so that a long log needs no memory.
 enum Out {
-    Csv(csv::Writer<BufWriter<io::StdoutLock<'static>>>),
+    Csv(Box<csv::Writer<BufWriter<io::StdoutLock<'static>>>>),
     Json(BufWriter<io::StdoutLock<'static>>),
 }
 
@@ -102,7 +102,7 @@ impl Out {
     fn new(form: Form) -> Self {
         let out = BufWriter::new(io::stdout().lock());
         match form {
-            Form::Csv => Self::Csv(csv::Writer::from_writer(out)),
+            Form::Csv => Self::Csv(Box::new(csv::Writer::from_writer(out))),
             Form::Json => Self::Json(out),
         }
     }

@@ -27,6 +27,13 @@ impl Place {
         Self::with(dir, destination)
     }
 
+    /// In memory, where there is a place for that: a kill loses nothing that was written, so a disk would add only time.
+    pub fn in_memory() -> Self {
+        let dir = TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap());
+        let destination = dir.path().join("destination");
+        Self::with(dir, destination)
+    }
+
     /// With the destination somewhere else.
     pub fn with(dir: TempDir, destination: PathBuf) -> Self {
         std::fs::create_dir(dir.path().join("source")).unwrap();
