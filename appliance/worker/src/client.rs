@@ -75,7 +75,7 @@ impl Client {
         }
     }
 
-    /// Ends a transfer whose bytes are all in its pipe, which must be closed.
+    /// Ends a transfer whose bytes are all in its pipe.
     pub fn complete(&self, transfer: u32) -> Result<Outcome> {
         self.ended(&Request::Complete { transfer }, transfer)
     }

@@ -156,7 +156,7 @@ fn what_is_short_long_cut_or_taken_back_leaves_nothing() {
     drop(long);
     assert_eq!(client.complete(1).unwrap(), Outcome::Mismatch);
     let mut open = begin("open");
-    open.write_all(b"12345").unwrap();
+    open.write_all(b"1234").unwrap();
     assert_eq!(client.complete(1).unwrap(), Outcome::Incomplete, "the pipe was not closed");
     drop(open);
     let mut aborted = begin("aborted");
@@ -182,6 +182,17 @@ fn a_file_that_is_too_large_or_finds_no_room_is_refused_before_a_byte_is_sent() 
     let (bench, client) = Bench::start(Settings { largest: u64::MAX, ..Settings::default() });
     let request = Inbound { length: u64::MAX / 2, ..inbound(1, "a", b"") };
     assert_eq!(client.send_in(request).unwrap().unwrap_err(), Outcome::DiskFull);
+    bench.end(client);
+}
+
+#[test]
+fn a_whole_file_is_whole_although_someone_still_holds_the_pipe() {
+    let (bench, client) = Bench::start(Settings::default());
+    let mut pipe = pipe(client.send_in(inbound(1, "held", b"12345")).unwrap());
+    pipe.write_all(b"12345").unwrap();
+    assert_eq!(client.complete(1).unwrap(), Outcome::Done);
+    assert_eq!(bench.destination("held").as_deref(), Some(&b"12345"[..]));
+    drop(pipe);
     bench.end(client);
 }
 

@@ -25,7 +25,7 @@ pub enum Request {
     Ready,
     /// Take a file in.
     Inbound(Inbound),
-    /// All bytes of the transfer are in the pipe, and the pipe is closed.
+    /// All bytes of the transfer are in the pipe.
     Complete {
         /// The number that its begin had.
         transfer: u32,

@@ -157,13 +157,13 @@ impl<'a, D: Disk> Conversation<'a, D> {
 
     fn complete(&mut self, mover: &mut Mover<D>, number: u32) -> Answer {
         let Some(mut transfer) = self.remove(number) else { return Answer::Refused(Refusal::Turn) };
-        // What is still in the pipe. The courier has closed its end, or the file is not whole.
+        // What is still in the pipe. Whether its other end is closed by now says nothing: a program that the courier's process
+        // is just starting may hold it for a moment. The length does.
         while matches!(transfer.state, Flow::Open { .. }) && read_pipe(&mut transfer, mover, &mut self.buffer)
         {
         }
         let outcome = match transfer.state {
-            Flow::Whole(incoming) => mover.complete(*incoming),
-            Flow::Open { incoming, .. } => mover.abort(&incoming, Outcome::Incomplete),
+            Flow::Whole(incoming) | Flow::Open { incoming, .. } => mover.complete(*incoming),
             Flow::Failed(outcome) => outcome,
         };
         Answer::Ended { transfer: number, outcome }
