@@ -29,12 +29,6 @@ struct Job {
 /// Every job.
 const JOBS: &[Job] = &[
     Job {
-        name: "courier",
-        arguments: "",
-        about: "the half with the network and without files: takes orders from the queue",
-        main: courier,
-    },
-    Job {
         name: "mover",
         arguments: "[--explain-confinement]",
         about: "the half with the files and without a network: carries orders out",
@@ -71,13 +65,6 @@ const JOBS: &[Job] = &[
         main: ledger::main,
     },
 ];
-
-fn courier(_: &Variables, arguments: &[OsString]) -> ExitCode {
-    match crate::confine::close_up() {
-        Ok(()) => crate::courier::main(arguments.to_vec()),
-        Err(error) => fail(&error.into()),
-    }
-}
 
 /// The worker, with the arguments behind its name.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {

@@ -1,7 +1,5 @@
 //! `worker check`: settings, folders, room, and what the file systems can do, each with a remedy.
 
-mod queue;
-
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
@@ -54,7 +52,6 @@ fn findings(variables: &Variables) -> Vec<Finding> {
         found.extend(folder.as_ref().map(|folder| room(folder, what, &station.settings)));
     }
     found.extend(ledger.as_ref().map(keeping));
-    found.extend(queue::look());
     found
 }
 

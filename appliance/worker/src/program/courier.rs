@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use super::{misused, no_arguments};
+use super::{fail, misused, no_arguments};
 use crate::courier::desk::Trouble;
 use crate::courier::{self, Error, Queue, Settings, findings};
 use crate::credentials::Provider;
@@ -15,6 +15,9 @@ use crate::{Exit, courier::Finding as Rule};
 pub fn main(_: &Variables, arguments: &[OsString]) -> ExitCode {
     if let Err(error) = no_arguments(arguments) {
         return misused(&error);
+    }
+    if let Err(error) = crate::confine::close_up() {
+        return fail(&error.into());
     }
     match start() {
         Ok(()) => Exit::Fine.into(),
