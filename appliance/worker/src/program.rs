@@ -116,13 +116,3 @@ fn no_arguments(arguments: &[OsString]) -> Result<(), lexopt::Error> {
     let mut parser = lexopt::Parser::from_args(arguments);
     parser.next()?.map_or(Ok(()), |argument| Err(argument.unexpected()))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn both_halves_look_for_the_same_socket() {
-        assert_eq!(crate::courier::SOCKET, variables::SOCKET.default);
-    }
-}
