@@ -3,7 +3,7 @@
 //! gpio-keys on a board, QEMU's power key, a virtual keyboard: one code path. Which code is which key says the board;
 //! F1, F2 and F3 are K1, K2 and K3 everywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ pub(crate) const DIRECTORY: &str = "/dev/input";
 /// How often is looked for devices that have come, or that could not be opened. An early start of the box is ahead of
 /// its drivers.
 const SCAN: Duration = Duration::from_secs(5);
-/// The same when all is found, for what is plugged in later.
-const SELDOM: Duration = Duration::from_secs(30);
+/// The same when all that is there is open, for what comes later.
+const SELDOM: Duration = Duration::from_secs(10);
 /// How soon is looked for a device that has just gone.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,9 @@ pub(crate) struct Buttons {
     /// Devices without a key of ours: not opened again and again.
     others: BTreeSet<PathBuf>,
     scan: Duration,
-    said: BTreeSet<PathBuf>,
+    /// Devices that could not be opened, and how often. The first time is not told: a device is there a moment before
+    /// udev has given it to its group.
+    refused: BTreeMap<PathBuf, u32>,
 }
 
 impl Buttons {
@@ -79,7 +81,7 @@ impl Buttons {
             devices: Vec::new(),
             others: BTreeSet::new(),
             scan: Duration::ZERO,
-            said: BTreeSet::new(),
+            refused: BTreeMap::new(),
         }
     }
 
@@ -106,20 +108,31 @@ impl Buttons {
             .map(|entry| entry.path())
             .collect();
         self.others.retain(|path| there.contains(path));
+        self.refused.retain(|path, _| there.contains(path));
         let mut found = Vec::new();
         for path in there {
             if self.others.contains(&path) || self.devices.iter().any(|(open, _)| *open == path) {
                 continue;
             }
             match Device::open(&path).and_then(|device| device.set_nonblocking(true).map(|()| device)) {
-                Ok(device) => self.take(path, device, &mut found),
-                Err(error) if self.said.insert(path.clone()) => {
-                    log(format!("<4>the hat's keys: cannot open {}: {error}; tried again", path.display()));
+                Ok(device) => {
+                    self.refused.remove(&path);
+                    self.take(path, device, &mut found);
                 }
-                Err(_) => {}
+                Err(error) => {
+                    let times = self.refused.entry(path.clone()).or_default();
+                    *times = times.saturating_add(1);
+                    if *times == 2 {
+                        log(format!(
+                            "<4>the hat's keys: cannot open {}: {error}; tried again",
+                            path.display()
+                        ));
+                    }
+                }
             }
         }
-        self.scan = now + if self.devices.is_empty() { SCAN } else { SELDOM };
+        let all = !self.devices.is_empty() && self.refused.is_empty();
+        self.scan = now + if all { SELDOM } else { SCAN };
         found
     }
 
@@ -133,7 +146,6 @@ impl Buttons {
         }
         let down = device.get_key_state().unwrap_or_default();
         found.extend(down.iter().filter_map(|code| self.map.key(code)).map(Motion::Found));
-        self.said.remove(&path);
         self.devices.push((path, device));
     }
 
@@ -210,5 +222,6 @@ mod tests {
         }
         assert_eq!(log.len(), 1, "{log:?}");
         assert!(log[0].contains("event0"), "{log:?}");
+        assert_eq!(buttons.wait(Duration::from_secs(95)), SCAN, "it is tried again soon");
     }
 }
