@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use stayput_health::PersistTable;
 use stayput_packages::{Cache, Lock, Source, deb};
-use stayput_rootfs::{Kind, Release, Rules, Tree, assemble};
+use stayput_rootfs::{Generated, Kind, Release, Rules, Tree, assemble};
 
 fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -37,7 +37,14 @@ fn real_tree() -> Option<Tree> {
     let contents = deb::read_all(&paths, &()).unwrap();
     let packages = packages.iter().zip(contents).map(|(package, entries)| (package.name.clone(), entries));
     let release = Release { version: "0.0.0".into(), toolchain: "pinned".into() };
-    match assemble(&rules(), packages.collect(), &top().join("overlay"), Vec::new(), &release) {
+    // The builder compiles it; here it only has to be in its place, for the units that start it.
+    let program = Generated {
+        path: "usr/lib/stayput/box".into(),
+        content: Vec::new(),
+        mode: 0o755,
+        origin: "a stand-in for the box's program".into(),
+    };
+    match assemble(&rules(), packages.collect(), &top().join("overlay"), vec![program], &release) {
         Ok(tree) => Some(tree),
         Err(error) => panic!("{error}"),
     }
