@@ -50,6 +50,8 @@ fn turn_on(probe: &mut Probe) -> Result<()> {
         probe.create("/run/worker-test.conf", folders.as_bytes())?;
         probe.output(&["systemd-tmpfiles", "--create", "/run/worker-test.conf"])?;
     }
+    // What the set-up leaves where the box itself starts the worker; the usual settings say nothing more.
+    probe.create("/run/stayput/worker.env", b"")?;
     probe.output(&["systemctl", "start", "stayput-mover.socket"]).map(drop)
 }
 
@@ -126,7 +128,7 @@ fn apart(machine: &mut Machine) -> Result<()> {
     // A courier at work, whose region does not answer. What it sees of the file system is below its process's root.
     let settings = "SQS_QUEUE_URL=http://10.0.2.2:9/000000000000/orders\nAWS_REGION=eu-central-1\n\
         AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n";
-    probe.create("/run/stayput/worker.env", settings.as_bytes())?;
+    probe.create("/run/stayput/courier.env", settings.as_bytes())?;
     probe.output(&["systemctl", "start", "stayput-courier.service"])?;
     let found = probe.properties(Some("stayput-courier.service"), &["MainPID", "ActiveState"])?;
     assert_eq!(found["ActiveState"], "active", "{found:?}");
