@@ -24,6 +24,7 @@ const PARTS: &[Part] = &[
         does: "gives the verdict on the running slot and copies it to the other",
         main: stayput_boot_ok::main,
     },
+    Part { name: "clock", does: "sets the clock by the region's word", main: stayput_setup::clock::main },
     Part {
         name: "identity",
         does: "registers the box with the region and keeps its credentials fresh",

@@ -33,6 +33,12 @@ pub enum Error {
         /// What is wrong with it, as the rest of the sentence.
         what: &'static str,
     },
+    /// What the set-up left for the clock is not that.
+    #[error("the settings for the clock are not readable: {0}; start the box again")]
+    Place(String),
+    /// The kernel did not take the time.
+    #[error("the kernel did not take the time: {0}")]
+    Clock(io::Error),
     /// The kernel did not take the name.
     #[error("the kernel did not take the box's name: {0}")]
     Name(io::Error),

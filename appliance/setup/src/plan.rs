@@ -4,6 +4,7 @@
 //! from it as well: their units are always wanted and look whether their file is there (`ConditionPathExists=`). So nothing has
 //! to be enabled, reloaded or started on the box, and nobody has to talk to systemd while it is coming up.
 
+mod clock;
 mod firewall;
 mod network;
 mod public;
@@ -32,6 +33,8 @@ pub mod account {
     pub const COLLECT: u32 = 804;
     /// The identity part.
     pub const IDENTITY: u32 = 806;
+    /// The part that sets the clock.
+    pub const CLOCK: u32 = 807;
 }
 
 /// Who may read a file.
@@ -77,6 +80,7 @@ pub const FILES: &[Row] = &[
     // Systemd reads the two for the parts that it starts.
     Row { path: "stayput/worker.env", readers: Readers::Root, text: worker::both },
     Row { path: "stayput/courier.env", readers: Readers::Root, text: worker::courier },
+    Row { path: "stayput/clock/region.json", readers: Readers::Only(account::CLOCK), text: clock::region },
     Row {
         path: "stayput/identity/stayput.toml",
         readers: Readers::Only(account::IDENTITY),

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use stayput_config::Addressing;
 use stayput_health::{Code, Moment, Part, State, Writer};
 
-use crate::Error;
 use crate::card::{self, Card};
+use crate::clock::{self, Ladder, Saved};
 use crate::good::Shelf;
 use crate::intake::{self, Around, Outcome, Refusal, Settings};
 use crate::place::{self, Places};
 use crate::plan::{self, Plan};
+use crate::{Error, Result};
 
 /// The part's own folders: what is gone with the power, and what stays.
 const OWN: &str = "/run/stayput/setup";
@@ -44,11 +45,19 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         }
     }
     let places = Places::default();
+    let clock = begin_clock();
     let (outcome, mut troubles) = settings(&places);
     let plan = plan::plan(outcome.settings.as_ref());
     troubles.extend(apply(&plan, &places));
+    troubles.extend(clock.err());
     tell(&outcome, &troubles);
     ExitCode::SUCCESS
+}
+
+/// The clock's first step, before anything is written with a time: forward to the last confirmed one.
+fn begin_clock() -> Result<()> {
+    let saved = Saved::in_folder(Path::new(clock::KEPT)).load();
+    Ladder::new(saved).begin(Moment::now().unix).map_or(Ok(()), clock::set)
 }
 
 /// The settings in force, and the faults of the box that were met on the way.

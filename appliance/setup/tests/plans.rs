@@ -116,8 +116,8 @@ proptest! {
                 *held += usize::from(here);
             }
         }
-        // The code is the identity's alone; the password the courier's as well. Where else they were, is a leak.
-        prop_assert_eq!(held, [1, 2]);
+        // The code is the identity's alone; the password the courier's and the clock's as well. Where else they were, is a leak.
+        prop_assert_eq!(held, [1, 3]);
     }
 
     #[test]
@@ -163,6 +163,7 @@ fn the_accounts_are_those_of_the_images_table() {
     assert_eq!(number("stayput-drop"), account::DROP);
     assert_eq!(number("stayput-collect"), account::COLLECT);
     assert_eq!(number("stayput-identity"), account::IDENTITY);
+    assert_eq!(number("stayput-clock"), account::CLOCK);
 }
 
 #[test]
@@ -181,7 +182,12 @@ fn the_usual_folders_are_as_the_table_of_persistent_paths_has_them() {
 #[test]
 fn whatever_a_unit_waits_for_is_a_file_of_the_plan() {
     let plan = plan(Some(&settings(&HOST.replace("CODE", "EXAMPLE/CodeOf20Char"))));
-    for unit in ["stayput-courier.service", "stayput-mover.socket", "stayput-identity.service"] {
+    for unit in [
+        "stayput-courier.service",
+        "stayput-mover.socket",
+        "stayput-identity.service",
+        "stayput-clock.service",
+    ] {
         let text = tree(&format!("overlay/usr/lib/systemd/system/{unit}"));
         let waits = text.lines().find_map(|line| line.strip_prefix("ConditionPathExists=/run/")).unwrap();
         assert!(plan.files.iter().any(|file| file.path == waits && file.text.is_some()), "{unit}: {waits}");
