@@ -68,6 +68,15 @@ for stayput_round in first last; do
     setenv stayput_why last
     setenv stayput_a_tries @TRIES@
     setenv stayput_b_tries @TRIES@
+    # Both failed to load just now, which took two generations and will take a third: so each of them comes first in turn.
+    if test "${stayput_skip}" = "load"; then
+      setexpr stayput_turn ${stayput_generation} "&" 1
+      if test "${stayput_turn}" = "1"; then
+        setenv stayput_order "b a"
+      else
+        setenv stayput_order "a b"
+      fi
+    fi
   fi
   for slot in ${stayput_order}; do
     setenv stayput_slot ${slot}

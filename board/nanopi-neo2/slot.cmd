@@ -2,7 +2,7 @@
 setenv bootargs "@CMDLINE@"
 # booti unpacks Image.gz to kernel_comp_addr_r, moves the kernel back to where the gzip was, and starts it there.
 setenv kernel_comp_addr_r @KERNEL_UNPACK@
-load ${devtype} ${devnum}:${stayput_boot} @FDT@ @DTB@ && fdt addr @FDT@ && fdt resize @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
+load ${devtype} ${devnum}:${stayput_boot} @FDT@ @DTB@ && setenv stayput_sums "@DTB_SUM@" && run stayput_check && fdt addr @FDT@ && fdt resize @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && setenv stayput_sums "@KERNEL_SUM@" && run stayput_check && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_sums "@INITRD_SUM@" && run stayput_check && setenv stayput_initrd ${filesize}
 if test -n "${stayput_initrd}"; then
   # The hat's display: I2C0 on pins 3 and 5, off in Debian's tree; the alias fixes its bus number.
   fdt set /soc/i2c@1c2ac00 status okay

@@ -2,7 +2,7 @@
 setenv bootargs "@CMDLINE@"
 # booti unpacks Image.gz to kernel_comp_addr_r, moves the kernel back to where the gzip was, and starts it there.
 setenv kernel_comp_addr_r @KERNEL_UNPACK@
-fdt addr ${fdt_addr} && fdt move ${fdt_addr} @FDT@ @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_initrd ${filesize}
+fdt addr ${fdt_addr} && fdt move ${fdt_addr} @FDT@ @FDT_ROOM@ && load ${devtype} ${devnum}:${stayput_boot} @KERNEL@ Image.gz && setenv kernel_comp_size ${filesize} && setenv stayput_sums "@KERNEL_SUM@" && run stayput_check && load ${devtype} ${devnum}:${stayput_boot} @INITRD@ initrd.zst && setenv stayput_sums "@INITRD_SUM@" && run stayput_check && setenv stayput_initrd ${filesize}
 if test -n "${stayput_initrd}"; then
   # The lights, on lines of the PL061 that QEMU leaves free; line 3 is QEMU's own power key. What they show by themselves:
   # yellow slow (a second lit, a second dark) from the driver's first moment, red fast in a panic, and all of them keep

@@ -1,12 +1,15 @@
-//! Power cuts, by the hundred: one first start is recorded write by write, then the card is looked at as each of many
-//! cuts would have left it, and some of these cards are started.
+//! Power cuts, by the hundred: one first start and the copy of its slot are recorded write by write, then the card is
+//! looked at as each of many cuts would have left it, and some of these cards are started.
 //!
 //! What must hold at every one of them: the partition table is the image's or the grown one; the marks are whole; a file
 //! system that the box would use has nothing wrong with it but a journal to replay; one that it would make anew never
-//! held anything; and what was once on the card for good is there at every later cut.
+//! held anything; a slot that the boot script may start is a copy of the other one; and what was once on the card for good
+//! is there at every later cut.
 
 mod stage;
 
+use stage::damage::image_size;
+use stage::health::{boot_ok, health};
 use stage::partition::{debugfs, layout, tool};
 use stayput_harness::{Card, Entry, Loss, Machine, Moment, Replay, Result, WriteLog};
 use stayput_health::marks::{Mark, Marked};
@@ -23,8 +26,8 @@ use std::time::Instant;
 
 fn main() -> ExitCode {
     stage::run_alone(&[
-        ("a_first_start_writes_only_where_it_may_and_the_table_once", places),
-        ("no_cut_of_a_first_start_loses_what_was_kept_or_leads_to_a_second_format", cuts),
+        ("a_first_start_and_the_copy_of_its_slot_write_only_where_it_may_and_the_table_once", places),
+        ("no_cut_of_them_loses_what_was_kept_or_leads_to_a_second_format", cuts),
         ("a_box_that_was_cut_starts_again_and_has_what_was_kept", starts),
     ])
 }
@@ -53,6 +56,8 @@ struct Recording {
     named: usize,
     /// The same for the file.
     filed: usize,
+    /// How many there were at the end of the start; what follows is the copy of the slot.
+    started: usize,
 }
 
 impl Recording {
@@ -90,9 +95,12 @@ fn record() -> Result<Recording> {
     machine.probe()?.sync()?;
     let filed = so_far()?;
     stage::assert_running(&mut machine)?;
+    let started = so_far()?;
+    // Slot A is proven, and slot B made of it.
+    boot_ok(&mut machine)?;
     machine.power_cut();
     std::fs::remove_file(card.path()).expect("a card that nobody needs any more");
-    Ok(Recording { folder, before, log, machine_id, named, filed })
+    Ok(Recording { folder, before, log, machine_id, named, filed, started })
 }
 
 /// Where a partition of the layout is; `data` up to the end of the card.
@@ -145,19 +153,30 @@ struct Judge<'a> {
     checks: usize,
     /// The boot state that the next cuts must not fall behind.
     least: Option<Generation>,
+    /// Where nothing uncertain was and all was right, and how much was on the card for good then.
+    right: BTreeMap<&'static str, usize>,
+    /// Bytes of the root file system with its hash tree.
+    root: u64,
 }
 
 impl<'a> Judge<'a> {
     fn new(recording: &'a Recording) -> Result<Self> {
         let first_sector = recording.before.read(0, 512)?;
-        Ok(Self { recording, first_sector, last: BTreeMap::new(), checks: 0, least: None })
+        let (last, right) = (BTreeMap::new(), BTreeMap::new());
+        // The image ends with the root and its hash tree.
+        let root = image_size() - range("root-a").start;
+        Ok(Self { recording, first_sector, last, checks: 0, least: None, right, root })
     }
 
     /// Asserts all that must hold when the power went after `count` entries, of which `flushed` are on the card for good.
     fn look(&mut self, moment: &Moment<'_>, count: usize, flushed: usize, touched: &[Entry]) -> Result<()> {
         let at = format!("cut after {count}, {flushed} of them flushed");
         let data_length = self.table(moment, &at)?;
-        self.boot_state(moment, flushed == count, &at)?;
+        let copied = self.boot_state(moment, flushed == count, &at)?;
+        if copied {
+            self.copy(moment, touched, flushed, &at)?;
+        }
+        self.person(moment, touched, flushed, &at)?;
         for (marked, name, file) in
             [(Marked::State, "state", "/machine-id"), (Marked::Data, "data", "/source/kept.txt")]
         {
@@ -177,7 +196,7 @@ impl<'a> Judge<'a> {
     }
 
     /// One copy of the boot state can always be read, and it never goes back.
-    fn boot_state(&mut self, moment: &Moment<'_>, all_flushed: bool, at: &str) -> Result<()> {
+    fn boot_state(&mut self, moment: &Moment<'_>, all_flushed: bool, at: &str) -> Result<bool> {
         let start = range("boot-state").start;
         let [first, second] = layout().boot_state().copies;
         let sectors = [moment.read(start + first, 512)?, moment.read(start + second, 512)?];
@@ -191,6 +210,64 @@ impl<'a> Judge<'a> {
         if all_flushed {
             self.least = Some(copies.state.generation);
         }
+        Ok(copies.state.slot(Slot::B).standing.is_usable())
+    }
+
+    /// Slot B, where the boot script may start it, is what slot A is, its FAT whole.
+    fn copy(&mut self, moment: &Moment<'_>, touched: &[Entry], flushed: usize, at: &str) -> Result<()> {
+        for (a, b, length) in [
+            ("boot-a", "boot-b", range("boot-a").end - range("boot-a").start),
+            ("root-a", "root-b", self.root),
+        ] {
+            let there = range(b).start..range(b).start + length;
+            if self.is_as_it_was(moment, b, &there, touched, flushed) {
+                continue;
+            }
+            let here = range(a).start;
+            for offset in (0..length).step_by(MIB as usize) {
+                let piece = MIB.min(length - offset) as usize;
+                let same = moment.read(here + offset, piece)? == moment.read(there.start + offset, piece)?;
+                assert!(same, "{at}: {b} may be started, and is not what {a} is from byte {offset} on");
+            }
+            if b == "boot-b" {
+                self.fat(moment, &there, at)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The person's own partition stays a file system without fault.
+    fn person(&mut self, moment: &Moment<'_>, touched: &[Entry], flushed: usize, at: &str) -> Result<()> {
+        let place = range("stayput");
+        if self.is_as_it_was(moment, "stayput", &place, touched, flushed) {
+            Ok(())
+        } else {
+            self.fat(moment, &place, at)
+        }
+    }
+
+    /// Whether a place is certain, and nothing has been written to it since it was last looked at and found right.
+    fn is_as_it_was(
+        &mut self,
+        moment: &Moment<'_>,
+        name: &'static str,
+        place: &Range<u64>,
+        touched: &[Entry],
+        flushed: usize,
+    ) -> bool {
+        if moment.is_uncertain(place.start, place.end - place.start) {
+            return false;
+        }
+        let then = self.right.insert(name, flushed);
+        then.is_some_and(|then| !touched[then..flushed].iter().any(|entry| place.contains(&entry.at)))
+    }
+
+    fn fat(&mut self, moment: &Moment<'_>, place: &Range<u64>, at: &str) -> Result<()> {
+        let part = self.recording.folder.path().join("fat.part");
+        moment.extract(place.start, place.end - place.start, &part)?;
+        let checked = tool("fsck.fat", &["-n"], &part);
+        assert_eq!(checked.status.code(), Some(0), "{at}: {checked:?}");
+        self.checks += 1;
         Ok(())
     }
 
@@ -281,13 +358,16 @@ fn label_of_copy(moment: &Moment<'_>, at: u64) -> Result<Option<String>> {
     if at + 1024 > CARD { Ok(None) } else { label(moment, at) }
 }
 
-/// The cuts that are looked at: half of them while init is at work, half later; and all around what matters most.
+/// The cuts that are looked at: a third of them while init is at work, one in the rest of the start, one while the slot is
+/// copied; and all around what matters most.
 fn points(recording: &Recording, entries: &[Entry], wanted: usize) -> Vec<usize> {
     let all = entries.len();
     let spread =
         |from: usize, to: usize, count: usize| (0..count).map(move |n| from + (to - from) * n / count.max(1));
-    let mut points: Vec<_> =
-        spread(1, recording.named, wanted / 2).chain(spread(recording.named, all, wanted / 2)).collect();
+    let mut points: Vec<_> = spread(1, recording.named, wanted / 3)
+        .chain(spread(recording.named, recording.started, wanted / 3))
+        .chain(spread(recording.started, all, wanted / 3))
+        .collect();
     let marks = range("boot-state");
     let heads = ["state", "data"].map(|name| range(name).start);
     for (index, entry) in entries.iter().enumerate() {
@@ -320,7 +400,7 @@ fn cuts() -> Result<()> {
     let recording = shared.as_ref().expect("recorded");
     let mut replay = recording.replay("replay.img")?;
     let entries = replay.entries().to_vec();
-    let points = points(recording, &entries, wanted("STAYPUT_CUTS", 200));
+    let points = points(recording, &entries, wanted("STAYPUT_CUTS", 210));
     let (mut judge, mut looked) = (Judge::new(recording)?, 0);
     for (number, count) in points.iter().enumerate() {
         let flushed = replay.flushed(*count);
@@ -352,9 +432,7 @@ fn starts() -> Result<()> {
             replay.cut(count, Loss::Some(number as u64))?.card(&recording.folder.path().join("cut.img"))?;
         let mut machine = Machine::start(stage::virt().with_card(card.path()))?;
         stage::assert_running(&mut machine)?;
-        let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Init.file_name());
-        let report =
-            stayput_health::parse(&machine.probe()?.read(&path)?, &path).expect("init's health file");
+        let report = health(&mut machine, Part::Init)?;
         assert_eq!(report.code, Code::Running, "cut after {count}: {report:?}");
         if flushed >= recording.named {
             assert_eq!(machine.probe()?.machine_id()?, recording.machine_id, "cut after {count}");

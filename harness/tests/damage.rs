@@ -4,6 +4,7 @@
 mod stage;
 
 use stage::damage::{block_of, copy_slot, edit_slot_script, flip, hash_tree, set_boot_state};
+use stage::health::{fact, health};
 use stayput_harness::{Card, Machine, Mark, Result};
 use stayput_health::{Code, Part};
 use std::process::ExitCode;
@@ -97,19 +98,10 @@ fn sees(machine: &mut Machine, texts: &[&str]) -> Result<()> {
 
 /// The box runs from slot B, says why in init's health file, and the file is as it was.
 fn is_up_from_b(machine: &mut Machine, why: &str, stage: &str) -> Result<()> {
-    let probe = machine.probe()?;
-    let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Init.file_name());
-    let report = stayput_health::parse(&probe.read(&path)?, &path).expect("init's health file");
-    let fact = |name: &str| {
-        let found = report.facts.iter().find(|(key, _)| key.as_str() == name);
-        found.map(|(_, word)| word.as_str().to_owned()).unwrap_or_default()
-    };
-    assert_eq!(
-        (report.code, fact("slot"), fact("why"), fact("other-stage")),
-        (Code::OtherSlot, "b".into(), why.into(), stage.into())
-    );
-    assert_eq!((fact("state"), fact("data")), ("kept".into(), "kept".into()));
-    assert_eq!(probe.read(FILE)?, CONTENT);
+    let report = health(machine, Part::Init)?;
+    let said = ["slot", "why", "other-stage", "state", "data"].map(|name| fact(&report, name));
+    assert_eq!((report.code, said), (Code::OtherSlot, ["b", why, stage, "kept", "kept"]), "{report:?}");
+    assert_eq!(machine.probe()?.read(FILE)?, CONTENT);
     Ok(())
 }
 

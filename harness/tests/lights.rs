@@ -5,9 +5,10 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
+use stage::worker::{start_courier, start_mover};
 use stayput_harness::{Leds, Machine, Result};
 use stayput_health::{Code, Part, State};
 use stayput_status::{Lamp, Rhythm, Segment, row};
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
     let shared = stage::run_shared(&[
         ("each_state_has_its_rhythm_on_the_pins", states),
         ("a_killed_status_part_changes_the_light_and_is_back_by_itself", status_killed),
+        ("a_killed_courier_or_mover_changes_the_light_and_is_back_by_itself", worker_killed),
         ("a_light_that_is_taken_away_is_said_once_and_used_again_when_it_is_back", light_taken_away),
         ("the_box_that_was_asked_for_shows_itself_and_stops_by_itself", located),
         ("wired_lights_blink_on_their_lines_and_a_line_in_use_is_said_once", wired),
@@ -143,6 +145,45 @@ fn status_killed(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
+/// The verdict's code, once the box has calmed down: what a start leaves behind is over after a minute.
+fn calm(machine: &mut Machine) -> Result<String> {
+    let deadline = machine.deadline(Duration::from_secs(180));
+    let (mut last, mut since) = (String::new(), Instant::now());
+    let settled = deadline.poll(|| {
+        let text = machine.probe()?.text("/run/stayput/status/verdict.json")?;
+        let code =
+            text.split(r#""state":{"code":""#).nth(1).and_then(|rest| rest.get(..6)).unwrap_or_default();
+        if last != code {
+            (last, since) = (code.to_owned(), Instant::now());
+        }
+        let on_its_way = [Code::Booting, Code::Starting].iter().any(|code| last == code.as_str());
+        let lasted = since.elapsed() >= Duration::from_secs(20);
+        Ok::<_, stayput_harness::Error>((lasted && !on_its_way && !last.is_empty()).then(|| last.clone()))
+    })?;
+    Ok(settled.unwrap_or_else(|| panic!("the box does not calm down: {last} at last")))
+}
+
+/// Turns the worker on, and waits until both halves speak.
+fn with_the_worker(machine: &mut Machine) -> Result<String> {
+    start_mover(machine.probe()?)?;
+    machine.probe()?.output(&["systemctl", "start", "stayput-mover.service"])?;
+    start_courier(machine.probe()?)?;
+    calm(machine)
+}
+
+fn worker_killed(machine: &mut Machine) -> Result<()> {
+    let before = with_the_worker(machine)?;
+    for part in [Part::Courier, Part::Mover] {
+        let process_before = process(machine, part)?;
+        assert!(process_before.is_some(), "{part} does not run");
+        kill(machine, part)?;
+        wait_for_verdict(machine, Code::PartDead, Duration::from_secs(15))?;
+        assert_eq!(calm(machine)?, before, "after {part} was killed");
+        assert_ne!(process(machine, part)?, process_before, "{part}");
+    }
+    Ok(())
+}
+
 /// What the status part has said of `subject`.
 fn said_of(machine: &mut Machine, subject: &str) -> Result<Vec<String>> {
     let journal = ["journalctl", "--no-pager", "--output=cat", "--unit=stayput-status.service"];
@@ -221,7 +262,7 @@ fn wired(machine: &mut Machine) -> Result<()> {
         Ok(answer.trim().ends_with("0x10"))
     };
     let deadline = machine.deadline(Duration::from_secs(60));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut changes: Vec<(Duration, bool)> = Vec::new();
     let rhythm = deadline.poll(|| {
         for _ in 0..40 {
@@ -246,21 +287,8 @@ fn wired(machine: &mut Machine) -> Result<()> {
 }
 
 fn storm(machine: &mut Machine) -> Result<()> {
-    let verdict = |machine: &mut Machine| -> Result<String> {
-        let text = machine.probe()?.text("/run/stayput/status/verdict.json")?;
-        let code = text.split(r#""state":{"code":""#).nth(1).and_then(|rest| rest.get(..6));
-        Ok(code.unwrap_or_default().to_owned())
-    };
-    // Calm first: what a start leaves behind is over after a minute.
-    let deadline = machine.deadline(Duration::from_secs(120));
-    let before = deadline.poll(|| {
-        let now = verdict(machine)?;
-        Ok::<_, stayput_harness::Error>(
-            (!now.is_empty() && now != "RUN-01" && now != "RUN-08").then_some(now),
-        )
-    })?;
-    let before = before.expect("the box calms down after its start");
-    let began = std::time::Instant::now();
+    let before = with_the_worker(machine)?;
+    let began = Instant::now();
     while began.elapsed() < Duration::from_secs(120) {
         machine.probe()?.run(&[
             "systemctl",
@@ -271,16 +299,12 @@ fn storm(machine: &mut Machine) -> Result<()> {
         ])?;
         std::thread::sleep(Duration::from_secs(1));
     }
-    let deadline = machine.deadline(Duration::from_secs(180));
-    let mut last = String::new();
-    let after = deadline.poll(|| {
-        last = verdict(machine)?;
-        Ok::<_, stayput_harness::Error>((last == before).then_some(()))
-    })?;
-    assert!(after.is_some(), "{before} before the storm, {last} after it");
+    assert_eq!(calm(machine)?, before, "after the storm");
     let failed = machine.probe()?.failed_units()?;
     assert!(failed.is_empty(), "{failed:?}");
-    assert!(process(machine, Part::Status)?.is_some());
+    for part in [Part::Status, Part::Courier, Part::Mover] {
+        assert!(process(machine, part)?.is_some(), "{part} is not back");
+    }
     Ok(())
 }
 

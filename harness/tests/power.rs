@@ -2,6 +2,7 @@
 
 mod stage;
 
+use stage::health::{fact, health};
 use stayput_harness::{Machine, Mark, Result};
 use stayput_health::Part;
 use std::process::ExitCode;
@@ -37,10 +38,8 @@ const REPLAYED: &str = "recovering journal";
 
 /// What init found out about the state partition: `new`, `kept`, `repaired`, `volatile`.
 fn state_found(machine: &mut Machine) -> Result<String> {
-    let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Init.file_name());
-    let report = stayput_health::parse(&machine.probe()?.read(&path)?, &path).expect("init's health file");
-    let found = report.facts.iter().find(|(name, _)| name.as_str() == "state");
-    Ok(found.map(|(_, word)| word.as_str().to_owned()).unwrap_or_default())
+    let report = health(machine, Part::Init)?;
+    Ok(fact(&report, "state").to_owned())
 }
 
 fn same_machine_id() -> Result<()> {

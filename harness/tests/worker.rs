@@ -5,7 +5,8 @@ mod stage;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stayput_harness::{Machine, Probe, Result};
+use stage::worker::{start_courier, start_mover};
+use stayput_harness::{Machine, Result};
 
 const COURIER: u32 = 801;
 const MOVER: u32 = 802;
@@ -40,21 +41,6 @@ fn answered(outcome: u8) -> Vec<u8> {
 const DONE: u8 = 1;
 const WAITING: u8 = 3;
 
-/// Folders for the mover, and its socket.
-fn turn_on(probe: &mut Probe) -> Result<()> {
-    if !probe.exists("/data/ledger")? {
-        probe.output(&["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/data"])?;
-        let folders = ["source", "destination", "ledger"]
-            .map(|name| format!("d /data/{name} 0770 stayput-mover stayput-mover -\n"))
-            .concat();
-        probe.create("/run/worker-test.conf", folders.as_bytes())?;
-        probe.output(&["systemd-tmpfiles", "--create", "/run/worker-test.conf"])?;
-    }
-    // What the set-up leaves where the box itself starts the worker; the usual settings say nothing more.
-    probe.create("/run/stayput/worker.env", b"")?;
-    probe.output(&["systemctl", "start", "stayput-mover.socket"]).map(drop)
-}
-
 fn off(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
     for unit in ["stayput-mover.socket", "stayput-mover.service", "stayput-courier.service"] {
@@ -70,7 +56,7 @@ fn off(machine: &mut Machine) -> Result<()> {
 
 fn answers(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
-    turn_on(probe)?;
+    start_mover(probe)?;
     probe.create("/data/source/a.csv", b"content")?;
     let said = probe.packets(SOCKET, COURIER, &[HELLO, &order(b"k1", b"a.csv"), &order(b"k2", b"b.csv")])?;
     assert_eq!(said.get(1..), Some(&[answered(DONE), answered(WAITING)][..]), "{said:?}");
@@ -90,7 +76,7 @@ fn answers(machine: &mut Machine) -> Result<()> {
 
 fn confined(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
-    turn_on(probe)?;
+    start_mover(probe)?;
     probe.packets(SOCKET, COURIER, &[HELLO])?;
     let mover = probe.properties(Some("stayput-mover.service"), &["MainPID"])?["MainPID"].clone();
     let status = probe.text(&format!("/proc/{mover}/status"))?;
@@ -118,7 +104,7 @@ fn confined(machine: &mut Machine) -> Result<()> {
 
 fn apart(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
-    turn_on(probe)?;
+    start_mover(probe)?;
     // Root may open the socket's file, and is no courier all the same.
     assert_eq!(probe.packets(SOCKET, 0, &[HELLO])?, Vec::<Vec<u8>>::new());
     for user in [MOVER, 803, 804, 65534] {
@@ -126,10 +112,7 @@ fn apart(machine: &mut Machine) -> Result<()> {
         assert!(refused.as_ref().is_ok_and(Vec::is_empty) || refused.is_err(), "user {user}: {refused:?}");
     }
     // A courier at work, whose region does not answer. What it sees of the file system is below its process's root.
-    let settings = "SQS_QUEUE_URL=http://10.0.2.2:9/000000000000/orders\nAWS_REGION=eu-central-1\n\
-        AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n";
-    probe.create("/run/stayput/courier.env", settings.as_bytes())?;
-    probe.output(&["systemctl", "start", "stayput-courier.service"])?;
+    start_courier(probe)?;
     let found = probe.properties(Some("stayput-courier.service"), &["MainPID", "ActiveState"])?;
     assert_eq!(found["ActiveState"], "active", "{found:?}");
     let courier = &found["MainPID"];

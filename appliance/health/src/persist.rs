@@ -73,6 +73,13 @@ pub struct PersistPath {
 }
 
 impl PersistPath {
+    /// Whether `other` is a path inside this one, here as on the state partition: bound with it.
+    pub fn brings(&self, other: &Self) -> bool {
+        let there = other.state.as_str().strip_prefix(self.state.as_str());
+        let here = other.at.as_str().strip_prefix(self.at.as_str());
+        there == here && here.is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// The permissions, given or usual.
     pub fn permissions(&self) -> u32 {
         match (self.mode, self.kind) {

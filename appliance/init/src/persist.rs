@@ -57,17 +57,21 @@ pub struct Row {
 /// The plan for `table`, with the root file system at `root` and the state partition at `<root>/state`.
 pub fn plan(table: &PersistTable, root: &Path) -> Vec<Row> {
     let state = root.join("state");
-    let rows = table.paths.iter().map(|row| {
+    let rows = table.paths.iter().enumerate().map(|(index, row)| {
         let (from, to) = (state.join(row.state.as_str()), root.join(row.at.relative()));
         let (kind, mode) = (row.kind, row.permissions());
         let mut operations = vec![
             Operation::Parents(from.clone()),
             Operation::Keep { path: from.clone(), kind, mode, uid: row.uid, gid: row.gid },
         ];
-        if row.at.as_str().starts_with("/var/") {
-            operations.extend([Operation::Parents(to.clone()), Operation::Place { path: to.clone(), kind }]);
+        // With the row above it, it is in its place already.
+        if !table.paths[..index].iter().any(|above| above.brings(row)) {
+            if row.at.as_str().starts_with("/var/") {
+                let parents = Operation::Parents(to.clone());
+                operations.extend([parents, Operation::Place { path: to.clone(), kind }]);
+            }
+            operations.push(Operation::Bind { from, to });
         }
-        operations.push(Operation::Bind { from, to });
         Row { at: row.at.to_string(), operations }
     });
     rows.collect()
@@ -220,6 +224,24 @@ mod tests {
             Operation::Bind { from: kept, to: path("/r/etc/ssh/key") },
         ];
         assert_eq!(key.operations, expected);
+    }
+
+    #[test]
+    fn what_comes_with_the_row_above_it_is_kept_and_not_bound_again() {
+        let text = "version = 1\n\
+            [[path]]\nstate = 'lib/a'\nat = '/var/lib/a'\nwhy = 'w'\n\
+            [[path]]\nstate = 'lib/a/b'\nat = '/var/lib/a/b'\nuid = 7\nwhy = 'w'\n\
+            [[path]]\nstate = 'other'\nat = '/var/lib/a/c'\nwhy = 'w'\n";
+        let table = PersistTable::parse(text.as_bytes(), "t").unwrap();
+        let [_, brought, other] = &plan(&table, Path::new("/r"))[..] else { panic!() };
+        let kept = PathBuf::from("/r/state/lib/a/b");
+        let kind = PersistKind::Directory;
+        let expected = [
+            Operation::Parents(kept.clone()),
+            Operation::Keep { path: kept, kind, mode: 0o755, uid: 7, gid: 0 },
+        ];
+        assert_eq!(brought.operations, expected);
+        assert!(matches!(other.operations.last(), Some(Operation::Bind { .. })));
     }
 
     #[test]

@@ -176,7 +176,7 @@ fn the_usual_folders_are_as_the_table_of_persistent_paths_has_them() {
         let planned = plan.folders.iter().find(|folder| folder.path == path).expect("a folder of the table");
         assert_eq!((planned.mode, planned.owner), (row.permissions(), (row.uid, row.gid)), "{path}");
     }
-    assert_eq!(table.folders.len() + 1, plan.folders.len(), "and the log's");
+    assert_eq!(table.folders.len(), plan.folders.len());
 }
 
 #[test]

@@ -35,6 +35,17 @@ pub fn file_of_slot(card: &Card, partition: &str, name: &str) -> Result<(u64, Ve
     Ok((at as u64, content))
 }
 
+/// Bytes of the image under test.
+pub fn image_size() -> u64 {
+    std::fs::metadata(super::input("STAYPUT_IMAGE")).unwrap().len()
+}
+
+/// Where on a card a file of slot A's boot partition begins.
+pub fn place_of(name: &str) -> u64 {
+    let image = Card::open_at(super::input("STAYPUT_IMAGE").as_ref());
+    place(&image, "boot-a").0 + file_of_slot(&image, "boot-a", name).unwrap().0
+}
+
 /// Rewrites slot A's boot script with right checksums, as someone would who may write to the boot partition.
 pub fn edit_slot_script(card: &Card, edit: impl FnOnce(&str) -> String) -> Result<()> {
     let (at, old) = file_of_slot(card, "boot-a", "slot.scr")?;

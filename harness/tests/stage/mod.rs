@@ -4,14 +4,16 @@
 //! names an image (scripts/test boot sets it) and are listed as ignored when not. Under nextest, which starts
 //! a process per trial, they are ignored as well: each would boot for itself.
 
-#[allow(dead_code)] // not every theme damages one
-pub mod card;
 #[allow(dead_code)] // not every theme damages a root file system
 pub mod damage;
+#[allow(dead_code)] // not every theme asks
+pub mod health;
 #[allow(dead_code)] // not every theme looks at the card from outside
 pub mod partition;
 #[allow(dead_code)] // not every theme talks to one
 pub mod peer;
+#[allow(dead_code)] // not every theme turns it on
+pub mod worker;
 
 use libtest_mimic::{Arguments, Trial};
 use stayput_harness::{Machine, Options, Result};

@@ -42,21 +42,34 @@ pub fn loader(file: &str, text: &str, boards: &[BoardScript<'_>], layout: &Layou
     fill(file, text, &values)
 }
 
-/// The text of `slot.scr`: `board/slot.cmd` with a part for each board, under a test for that board's U-Boot. It fits
-/// one root file system, which it names by its root hash.
+/// What a slot's script fits, and nothing else: one root file system and the files that it loads.
+#[derive(Debug, Clone, Copy)]
+pub struct Fits<'a> {
+    /// The root file system, named by its root hash.
+    pub root: &'a Verity,
+    /// The files of the slot's boot partition by their names, named in the script by their checksums.
+    pub files: &'a BTreeMap<String, Vec<u8>>,
+}
+
+/// The kernel in a slot's boot partition.
+pub const KERNEL: &str = "Image.gz";
+/// The initramfs there.
+pub const INITRD: &str = "initrd.zst";
+
+/// The text of `slot.scr`: `board/slot.cmd` with a part for each board, under a test for that board's U-Boot.
 pub fn slot(
     file: &str,
     text: &str,
     boards: &[BoardScript<'_>],
     layout: &Layout,
-    root: &Verity,
+    fits: Fits<'_>,
 ) -> Result<String> {
     let mut values = Values::new();
     for (name, partition) in [("ROOT_A", "root-a"), ("ROOT_B", "root-b")] {
         values.insert(name.into(), layout.partition(partition)?.number.to_string());
     }
-    values.insert("BOARDS".into(), under_tests(boards, |board| board_values(board, layout))?);
-    values.insert("VERITY".into(), root.to_string());
+    values.insert("BOARDS".into(), under_tests(boards, |board| board_values(board, layout, fits.files))?);
+    values.insert("VERITY".into(), fits.root.to_string());
     fill(file, text, &values)
 }
 
@@ -119,7 +132,7 @@ fn list<const COUNT: usize>(numbers: [u64; COUNT]) -> String {
 }
 
 /// Everything that a board's part may, and must, mention.
-fn board_values(board: &Board, layout: &Layout) -> Result<Values> {
+fn board_values(board: &Board, layout: &Layout, files: &BTreeMap<String, Vec<u8>>) -> Result<Values> {
     let (boot, uboot) = (&board.boot, Uboot::of(board)?);
     let mut values = Values::new();
     let mut set = |name: &str, value: String| values.insert(name.to_owned(), value);
@@ -129,7 +142,18 @@ fn board_values(board: &Board, layout: &Layout) -> Result<Values> {
     set("INITRD", format!("{:#x}", boot.initrd));
     set("FDT", format!("{:#x}", boot.fdt));
     set("FDT_ROOM", format!("{:#x}", uboot.fdt_room()));
-    if let Some(dtb) = dtb_name(board) {
+    let dtb = dtb_name(board);
+    for (name, file) in [("KERNEL", Some(KERNEL)), ("INITRD", Some(INITRD)), ("DTB", dtb.as_deref())] {
+        let Some(file) = file else { continue };
+        let missing = || Error::Script {
+            script: file.to_owned(),
+            line: 0,
+            problem: "the slot's script loads it, and the slot has no such file".into(),
+            remedy: "add it to the slot's files before its script is written".into(),
+        };
+        set(&format!("{name}_SUM"), sums(files.get(file).ok_or_else(missing)?));
+    }
+    if let Some(dtb) = dtb {
         set("DTB", dtb);
     }
     for led in board.leds.iter().filter(|led| !led.builtin) {
@@ -147,6 +171,13 @@ fn board_values(board: &Board, layout: &Layout) -> Result<Values> {
 pub fn dtb_name(board: &Board) -> Option<String> {
     let path = board.boot.dtb.as_ref()?.to_string();
     Some(path.rsplit('/').next().unwrap_or(&path).to_owned())
+}
+
+/// A file's checksum as U-Boot's `crc32` leaves it in memory: in the network's byte order in most builds, in the
+/// processor's in the smallest ones. `itest.l` reads either as the processor does.
+fn sums(bytes: &[u8]) -> String {
+    let sum = crc32fast::hash(bytes);
+    format!("{:#x} {sum:#x}", sum.swap_bytes())
 }
 
 /// `GPIO_ACTIVE_LOW` and `GPIO_PULL_DOWN` of the device-tree bindings.

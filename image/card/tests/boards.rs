@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may end in a panic, and so may what tests share")]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use stayput_card::addresses::{self, Sizes};
@@ -45,7 +46,15 @@ fn slot(names: &[&str]) -> Result<String, Error> {
         .zip(&texts)
         .map(|((board, file), text)| script::BoardScript { board, file, text })
         .collect();
-    script::slot("board/slot.cmd", &read("board/slot.cmd"), &scripts, &layout(), &verity())
+    let (root, files) = (verity(), files());
+    let fits = script::Fits { root: &root, files: &files };
+    script::slot("board/slot.cmd", &read("board/slot.cmd"), &scripts, &layout(), fits)
+}
+
+/// What lies in a slot's boot partition. The checksum of "123456789" is the one that every table of CRCs prints.
+fn files() -> BTreeMap<String, Vec<u8>> {
+    let names = [script::KERNEL, script::INITRD, "sun50i-h5-nanopi-neo2.dtb"];
+    names.map(|name| (name.to_owned(), b"123456789".to_vec())).into()
 }
 
 fn verity() -> Verity {
@@ -76,9 +85,28 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
-    let (ifs, fis) =
-        (text.matches("if test").count(), text.lines().filter(|line| line.trim() == "fi").count());
-    assert_eq!(ifs, fis, "{text}");
+    let words = |wanted: &str| text.split([' ', ';', '\n']).filter(|word| *word == wanted).count();
+    assert_eq!((words("if"), words("do")), (words("fi"), words("done")), "{text}");
+}
+
+#[test]
+fn the_slots_script_knows_the_checksum_of_each_file_that_it_loads() {
+    let text = slot(&["nanopi-neo2", "qemu-virt"]).unwrap();
+    let known = text.matches("setenv stayput_sums \"0x2639f4cb 0xcbf43926\" && run stayput_check").count();
+    // Kernel and initramfs of both, the device tree of one: QEMU makes its own.
+    assert_eq!((known, text.matches("load ${devtype}").count()), (5, 5), "{text}");
+}
+
+#[test]
+fn a_file_that_the_script_loads_and_the_slot_lacks_is_an_error() {
+    let (root, mut files) = (verity(), files());
+    files.remove(script::INITRD);
+    let (neo2, text) = (board("nanopi-neo2"), read("board/nanopi-neo2/slot.cmd"));
+    let part = script::BoardScript { board: &neo2, file: "slot.cmd", text: &text };
+    let fits = script::Fits { root: &root, files: &files };
+    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@ @VERITY@", &[part], &layout(), fits);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("initrd.zst") && error.contains("no such file"), "{error}");
 }
 
 fn loader() -> String {
@@ -144,7 +172,9 @@ fn a_light_in_the_table_that_the_script_leaves_out_is_an_error() {
     let neo2 = board("nanopi-neo2");
     let text = read("board/nanopi-neo2/slot.cmd").replace("@LED_STATUS_RED@", "0 0 0");
     let part = script::BoardScript { board: &neo2, file: "slot.cmd", text: &text };
-    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@ @VERITY@", &[part], &layout(), &verity())
+    let (root, files) = (verity(), files());
+    let fits = script::Fits { root: &root, files: &files };
+    let error = script::slot("x", "@BOARDS@ @ROOT_A@ @ROOT_B@ @VERITY@", &[part], &layout(), fits)
         .unwrap_err()
         .to_string();
     assert!(error.contains("slot.cmd:0: @LED_STATUS_RED@ is never used"), "{error}");

@@ -125,8 +125,8 @@ fn device_trees(
 /// Kernel and initramfs as they lie in the slot: what takes time, and does not depend on the root file system.
 pub fn compressed(job: &Job<'_>, kernel: &Kernel) -> anyhow::Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
-    files.insert("Image.gz".to_owned(), arm64::gzip(&kernel.image));
-    files.insert("initrd.zst".to_owned(), initramfs(job, kernel)?);
+    files.insert(script::KERNEL.to_owned(), arm64::gzip(&kernel.image));
+    files.insert(script::INITRD.to_owned(), initramfs(job, kernel)?);
     Ok(files)
 }
 
@@ -164,21 +164,24 @@ pub fn files(
         .zip(&names)
         .map(|(folder, file)| script::BoardScript { board: &folder.board, file, text: &folder.slot_script })
         .collect();
-    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout, root)?;
+    for folder in &job.boards {
+        if let (Some(path), Some(name)) = (&folder.board.boot.dtb, script::dtb_name(&folder.board)) {
+            files.insert(name, kernel.device_trees[&path.to_string()].clone());
+        }
+    }
+    let fits = script::Fits { root, files: &files };
+    let slot_script = script::slot("board/slot.cmd", &common, &parts, &job.layout, fits)?;
 
     files.insert("slot.scr".to_owned(), script::image("stayput slot", &slot_script)?);
     let size =
         |files: &BTreeMap<String, Vec<u8>>, name: &str| files.get(name).map_or(0, |file| file.len() as u64);
     for folder in &job.boards {
         let dtb = script::dtb_name(&folder.board);
-        if let (Some(path), Some(name)) = (&folder.board.boot.dtb, &dtb) {
-            files.insert(name.clone(), kernel.device_trees[&path.to_string()].clone());
-        }
         let sizes = addresses::Sizes {
             kernel: header,
             kernel_unpacked: kernel.image.len() as u64,
-            kernel_compressed: size(&files, "Image.gz"),
-            initrd: size(&files, "initrd.zst"),
+            kernel_compressed: size(&files, script::KERNEL),
+            initrd: size(&files, script::INITRD),
             dtb: dtb.map_or(0, |name| size(&files, &name)),
             script: size(&files, "slot.scr"),
         };
