@@ -114,6 +114,19 @@ fn without() -> Result<()> {
     wait_for_verdict(&mut machine, Code::ConfigMissing)
 }
 
+/// What the set-up and those that it sets up have said, and what it left.
+fn log(probe: &mut Probe) -> String {
+    let units = [
+        "--unit=stayput-setup.service",
+        "--unit=systemd-networkd.service",
+        "--unit=systemd-timesyncd.service",
+    ];
+    let journal =
+        [&["journalctl", "--no-pager", "--lines=80", "--output=short-monotonic"], &units[..]].concat();
+    let left = probe.list("/run/systemd/network");
+    format!("{}\n{left:?}", probe.output(&journal).unwrap_or_default())
+}
+
 fn assert_applied(machine: &mut Machine) -> Result<()> {
     stage::assert_running(machine)?;
     let deadline = machine.deadline(Duration::from_secs(60));
@@ -126,7 +139,7 @@ fn assert_applied(machine: &mut Machine) -> Result<()> {
             last = probe.text("/proc/net/fib_trie")? + &probe.text("/run/systemd/resolve/resolv.conf")?;
             Ok::<_, Error>((last.contains("10.0.2.77") && last.contains("nameserver 10.0.2.3")).then_some(()))
         })?
-        .unwrap_or_else(|| panic!("the address or the name server never came: {last}"));
+        .unwrap_or_else(|| panic!("the address or the name server never came: {last}\n{}", log(probe)));
     assert!(!last.contains("10.0.2.15"), "DHCP is still asked: {last}");
     let rules = probe.output(&["nft", "list", "chain", "inet", "stayput", "input"])?;
     assert!(rules.contains("224.0.0.251"), "{rules}");

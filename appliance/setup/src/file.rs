@@ -24,21 +24,31 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], access: Access, lasting: bool) 
     let fresh = folder.join(format!(".{}.new", name.to_string_lossy()));
     // A leftover of a cut writing, or a link that someone put there: never opened.
     remove(&fresh)?;
+    let replaced = write(&fresh, bytes, access, lasting)
+        .and_then(|()| fs::rename(&fresh, path).map_err(Error::io("replace", path)));
+    if replaced.is_err() {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&fresh);
+        return replaced;
+    }
+    if lasting {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;
+    }
+    Ok(())
+}
+
+fn write(fresh: &Path, bytes: &[u8], access: Access, lasting: bool) -> Result<()> {
     // Nobody else reads it before it is whose it shall be.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
-    let mut file = options.open(&fresh).map_err(Error::io("create", &fresh))?;
+    let mut file = options.open(fresh).map_err(Error::io("create", fresh))?;
     if let Some((user, group)) = access.owner {
-        fchown(&file, Some(user), Some(group)).map_err(Error::io("give away", &fresh))?;
+        fchown(&file, Some(user), Some(group)).map_err(Error::io("give away", fresh))?;
     }
-    file.set_permissions(Permissions::from_mode(access.mode)).map_err(Error::io("protect", &fresh))?;
-    file.write_all(bytes).map_err(Error::io("write", &fresh))?;
+    file.set_permissions(Permissions::from_mode(access.mode)).map_err(Error::io("protect", fresh))?;
+    file.write_all(bytes).map_err(Error::io("write", fresh))?;
     if lasting {
-        file.sync_all().map_err(Error::io("write", &fresh))?;
-    }
-    fs::rename(&fresh, path).map_err(Error::io("replace", path))?;
-    if lasting {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;
+        file.sync_all().map_err(Error::io("write", fresh))?;
     }
     Ok(())
 }
@@ -97,5 +107,14 @@ mod tests {
         assert_eq!(read(&at("none"), 3).unwrap(), None);
         assert!(read(&at("link"), 3).is_err());
         assert!(read(folder.path(), 3).is_err());
+    }
+
+    #[test]
+    fn what_could_not_be_replaced_is_as_before_and_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        fs::create_dir(&path).unwrap();
+        assert!(replace(&path, b"x", OWN, false).is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
