@@ -48,7 +48,11 @@ suffix = "_$done"
 "#;
 
 /// The parts of a box that has settings.
-const PARTS: [&str; 3] = ["stayput-identity.service", "stayput-courier.service", "stayput-mover.socket"];
+const PARTS: [&str; 4] =
+    ["stayput-clock.service", "stayput-identity.service", "stayput-courier.service", "stayput-mover.socket"];
+
+/// The last time that the region confirmed.
+const CONFIRMED: &str = "/var/lib/stayput/clock/confirmed";
 
 /// Where the box's name is that programs see.
 const NAME: &str = "/proc/sys/kernel/hostname";
@@ -197,11 +201,18 @@ fn applied() -> Result<()> {
     assert_applied(&mut machine)?;
     assert_eq!(said(&report(machine.probe()?)?), (State::Degraded, Code::ConfigKept, "kept"));
 
-    // And a file that is right again is in force again.
+    // And a file that is right again is in force again. Beside it, a clock that was right tomorrow.
+    let tomorrow = report(machine.probe()?)?.written.unix + 86_400;
+    machine.probe()?.create(CONFIRMED, format!("{tomorrow}\n").as_bytes())?;
+    machine.probe()?.sync()?;
     machine.power_cut();
     put(&card, Some(&GOOD.replace("box-7", "box-9")))?;
     machine.power_on()?;
     stage::assert_running(&mut machine)?;
-    assert_eq!(machine.probe()?.text(NAME)?.trim(), "box-9");
+    let probe = machine.probe()?;
+    assert_eq!(probe.text(NAME)?.trim(), "box-9");
+    let now = report(probe)?.written.unix;
+    assert!((tomorrow..tomorrow + 3600).contains(&now), "it is {now}, and was {tomorrow}");
+    assert!(!probe.exists("/var/lib/systemd/timesync/clock")?, "a time server's word outlives the start");
     Ok(())
 }

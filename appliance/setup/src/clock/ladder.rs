@@ -197,6 +197,12 @@ mod tests {
     }
 
     #[test]
+    fn the_saved_time_does_not_go_back_by_what_a_clock_may_be_ahead() {
+        let turn = Ladder::new(Some(THEN)).heard(Ok(THEN - 60), THEN, SOON, false);
+        assert_eq!((turn.set, turn.save, turn.rung), (None, None, Rung::Region));
+    }
+
+    #[test]
     fn every_obstacle_is_told_by_its_own_code() {
         let late = PATIENCE;
         for (obstacle, asking, ntp, expected) in [
