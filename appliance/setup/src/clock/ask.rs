@@ -8,7 +8,7 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,6 +27,9 @@ use super::ladder::{Heard, Obstacle};
 
 /// How long a connection, and each piece of an answer, may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long all of it may take: someone who sends a byte now and then must not keep the clock waiting.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest head of an answer that is read.
 const LONGEST: usize = 16 * 1024;
@@ -63,11 +66,15 @@ impl std::fmt::Debug for Proxy {
 
 /// The region's date, or why there is none.
 pub fn ask(place: &Place, authorities: &[u8]) -> Heard {
+    ask_until(Instant::now() + PATIENCE, place, authorities)
+}
+
+fn ask_until(until: Instant, place: &Place, authorities: &[u8]) -> Heard {
     let roots = roots(authorities);
     let name = ServerName::try_from(place.host.clone()).map_err(|_| Obstacle::Silence)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let witness = Arc::new(Witness { provider: provider.clone(), chain: Mutex::default() });
-    let socket = connect(place)?;
+    let socket = connect(place, until)?;
     let head = head(socket, name.clone(), provider.clone(), witness.clone(), &place.host)?;
     let date = date(&head).ok_or(Obstacle::Silence)?;
     let chain = witness.chain.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -142,10 +149,10 @@ impl ServerCertVerifier for Witness {
 }
 
 /// A connection to the host, through the proxy where there is one.
-fn connect(place: &Place) -> Result<TcpStream, Obstacle> {
+fn connect(place: &Place, until: Instant) -> Result<Line, Obstacle> {
     let silent = |_: io::Error| Obstacle::Silence;
-    let Some(proxy) = &place.proxy else { return reach(&place.host, place.port).map_err(silent) };
-    let mut socket = reach(&proxy.host, proxy.port).map_err(silent)?;
+    let Some(proxy) = &place.proxy else { return reach(&place.host, place.port, until).map_err(silent) };
+    let mut socket = reach(&proxy.host, proxy.port, until).map_err(silent)?;
     let host = bracketed(&place.host);
     let mut request = format!("CONNECT {host}:{0} HTTP/1.1\r\nHost: {host}:{0}\r\n", place.port);
     if let Some(user) = &proxy.user {
@@ -158,15 +165,42 @@ fn connect(place: &Place) -> Result<TcpStream, Obstacle> {
     if status.len() == 3 && status.starts_with('2') { Ok(socket) } else { Err(Obstacle::Proxy) }
 }
 
-fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+/// A connection with an end.
+#[derive(Debug)]
+struct Line {
+    socket: TcpStream,
+    until: Instant,
+}
+
+/// What is left of the time for one step.
+fn left(until: Instant) -> io::Result<Duration> {
+    let left = until.saturating_duration_since(Instant::now()).min(TIMEOUT);
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+impl Read for Line {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(left(self.until)?))?;
+        self.socket.read(bytes)
+    }
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(left(self.until)?))?;
+        self.socket.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+fn reach(host: &str, port: u16, until: Instant) -> io::Result<Line> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for address in (host, port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, TIMEOUT) {
-            Ok(socket) => {
-                socket.set_read_timeout(Some(TIMEOUT))?;
-                socket.set_write_timeout(Some(TIMEOUT))?;
-                return Ok(socket);
-            }
+        match TcpStream::connect_timeout(&address, left(until)?) {
+            Ok(socket) => return Ok(Line { socket, until }),
             Err(error) => last = error,
         }
     }
@@ -174,7 +208,7 @@ fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
 }
 
 fn head(
-    socket: TcpStream,
+    socket: Line,
     name: ServerName<'static>,
     provider: Arc<CryptoProvider>,
     witness: Arc<Witness>,
@@ -258,6 +292,27 @@ mod tests {
         assert!(read_head(&mut io::repeat(b'x')).is_err());
         assert!(read_head(&mut &b"HTTP/1.1 200"[..]).is_err());
         assert_eq!(read_head(&mut &b"HTTP/1.1 200\r\n\r\nbody"[..]).unwrap(), "HTTP/1.1 200");
+    }
+
+    #[test]
+    fn someone_who_sends_a_byte_now_and_then_is_given_up_in_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut socket = listener.accept().unwrap().0;
+            // The beginning of a record that goes on for long.
+            let record = [22, 3, 3, 64, 0].into_iter().chain(std::iter::repeat(2));
+            for byte in record {
+                if socket.write_all(&[byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let place = Place { host: "localhost".into(), port, proxy: None };
+        let began = Instant::now();
+        assert_eq!(ask_until(began + Duration::from_millis(300), &place, b""), Err(Obstacle::Silence));
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     }
 
     #[test]
