@@ -24,10 +24,16 @@ const PARTS: &[Part] = &[
         does: "gives the verdict on the running slot and copies it to the other",
         main: stayput_boot_ok::main,
     },
+    Part { name: "clock", does: "sets the clock by the region's word", main: stayput_setup::clock::main },
     Part {
         name: "identity",
         does: "registers the box with the region and keeps its credentials fresh",
         main: stayput_identity::main,
+    },
+    Part {
+        name: "setup",
+        does: "takes the settings from the card and makes the system's configuration of them",
+        main: stayput_setup::main,
     },
     Part { name: "status", does: "lights and verdict of the box", main: stayput_lights::main },
     Part { name: "unplug", does: "the last light, called by systemd-shutdown", main: stayput_lights::unplug },

@@ -93,6 +93,7 @@ codes! {
     ConfigIgnored = "CFG-04", "the changed stayput.toml has a mistake, so the last good one stays in force";
     PlainHttp = "CFG-05", "stayput.toml allows endpoints without encryption";
     SecretLeft = "CFG-06", "the activation code could not be wiped off the card";
+    ConfigKept = "CFG-07", "stayput.toml is gone or cannot be read, so the last good one stays in force";
 
     NoLink = "NET-01", "the network cable is not connected";
     NoDhcp = "NET-02", "no address came from the network";

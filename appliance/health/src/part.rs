@@ -56,6 +56,8 @@ parts! {
     Init = "init", Once, silent for 120 s;
     /// First and every boot: configuration, network, time, identity of the host.
     Setup = "setup", Once, silent for 600 s;
+    /// The clock, until the region has confirmed it.
+    Clock = "clock", Once, silent for 120 s;
     /// Activation and role credentials.
     Identity = "identity", Always, silent for 90 s;
     /// The container engine, when it is on.

@@ -136,6 +136,9 @@ table! {
     SecretLeft: Row::warning(Settings, 3) => "CODE ON CARD", "Wipe activation code",
         "The activation code could not be wiped off the card.",
         "Delete the activation code from the file by hand.";
+    ConfigKept: Row::warning(Settings, 4) => "OLD SETTINGS", "File gone or spoilt",
+        "stayput.toml is gone from the card or cannot be read, so the last good one stays in force.",
+        "Put the file there again, saved as plain text (UTF-8), then switch the box on.";
 
     // 2: cable and router.
     NoLink: Row::fault(Cable, 1) => "NO CABLE", "Network cable is out",

@@ -4,6 +4,8 @@ use stayput_harness::{Probe, Result};
 
 /// Starts the mover's socket, and the mover with the first order.
 pub fn start_mover(probe: &mut Probe) -> Result<()> {
+    // An empty one: everything is as usual. Without the file its units are off.
+    probe.create("/run/stayput/worker.env", b"")?;
     probe.output(&["systemctl", "start", "stayput-mover.socket"]).map(drop)
 }
 
@@ -17,6 +19,6 @@ pub fn journal(probe: &mut Probe, unit: &str) -> String {
 pub fn start_courier(probe: &mut Probe) -> Result<()> {
     let settings = "SQS_QUEUE_URL=http://10.0.2.2:9/000000000000/orders\nAWS_REGION=eu-central-1\n\
         AWS_ACCESS_KEY_ID=x\nAWS_SECRET_ACCESS_KEY=x\n";
-    probe.create("/run/stayput/worker.env", settings.as_bytes())?;
+    probe.create("/run/stayput/courier.env", settings.as_bytes())?;
     probe.output(&["systemctl", "start", "stayput-courier.service"]).map(drop)
 }

@@ -1,0 +1,90 @@
+//! Whom the part `clock` asks: the region's own endpoint, on the way that the settings say.
+
+use stayput_config::{Config, NoProxy, Server};
+
+use crate::clock::ask::{Place, Proxy};
+use crate::intake::Settings;
+
+/// `None` where the endpoint has no TLS, as on a test desk: then nobody can prove to be the region.
+pub(super) fn region(settings: &Settings) -> Option<String> {
+    let config = &settings.config;
+    let region = &config.activation.region;
+    let (host, port) = match &config.endpoints.ssm {
+        Some(endpoint) if !endpoint.is_tls() => return None,
+        Some(endpoint) => (endpoint.host().to_string(), endpoint.port()),
+        None => (format!("ssm.{region}.{}", region.domain()), 443),
+    };
+    let place = Place { proxy: proxy(config, &host), host, port };
+    serde_json::to_string(&place).ok().map(|text| text + "\n")
+}
+
+fn proxy(config: &Config, host: &str) -> Option<Proxy> {
+    let proxy = config.network.proxy.as_ref()?;
+    if config.network.no_proxy.iter().any(|without| covers(without, host)) {
+        return None;
+    }
+    let exposed = proxy.expose();
+    let user =
+        exposed.strip_prefix("http://").and_then(|rest| rest.rsplit_once('@')).map(|(user, _)| decoded(user));
+    Some(Proxy { host: proxy.server().to_string(), port: proxy.port(), user })
+}
+
+fn covers(without: &NoProxy, host: &str) -> bool {
+    let address = match host.parse() {
+        Ok(Server::Address(address)) => Some(address.address()),
+        _ => None,
+    };
+    match without {
+        NoProxy::Net(net) => address.is_some_and(|address| net.net().contains(&address)),
+        NoProxy::Address(one) => address == Some(one.address()),
+        NoProxy::Name { name, below } => {
+            let (name, host) = (name.as_str().to_ascii_lowercase(), host.to_ascii_lowercase());
+            let is_below = host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'));
+            host == name || *below && is_below
+        }
+    }
+}
+
+/// Name and password as they are meant: in the URL, `%` and two digits stand for what a URL cannot hold.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        let mut digit = || rest.next().and_then(|byte| char::from(byte).to_digit(16));
+        bytes.push(match byte {
+            b'%' => digit()
+                .zip(digit())
+                .and_then(|(high, low)| u8::try_from(high * 16 + low).ok())
+                .unwrap_or(b'%'),
+            other => other,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_from_the_proxy_are_names_what_is_below_them_addresses_and_networks() {
+        for (without, host, expected) in [
+            ("example.com", "example.com", true),
+            ("example.com", "ssm.example.com", false),
+            (".example.com", "ssm.Example.com", true),
+            (".example.com", "ssm.badexample.com", false),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.0.0.0/8", "ten.example.com", false),
+        ] {
+            assert_eq!(covers(&without.parse().unwrap(), host), expected, "{without} {host}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_told_as_it_is_meant() {
+        assert_eq!(decoded("robot:pa%40ss%3a"), "robot:pa@ss:");
+        assert_eq!(decoded("robot:"), "robot:");
+    }
+}
