@@ -10,7 +10,7 @@ mod desk;
 mod trace;
 
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -63,9 +63,10 @@ impl Surroundings for Here {
     /// Another one each time, over all lives.
     fn key(&mut self) -> Result<Key, Error> {
         let texts = fs::read_to_string(self.folder.join("keys")).unwrap();
-        let drawn = self.folder.join("drawn");
-        let number = fs::read(&drawn).map_or(0, |drawn| drawn.len());
-        fs::write(drawn, vec![b'x'; number + 1]).unwrap();
+        // One byte each, so that no kill undoes an earlier draw.
+        let mut drawn = File::options().create(true).append(true).open(self.folder.join("drawn")).unwrap();
+        let number = usize::try_from(drawn.metadata().unwrap().len()).unwrap();
+        drawn.write_all(b"x").unwrap();
         let texts: Vec<&str> = texts.lines().collect();
         Key::from_text(texts[number % texts.len()])
     }
@@ -179,7 +180,9 @@ impl Site {
         assert_eq!(capsule.pending, None, "{what}");
         assert!(capsule.used.contains(&self.activation.id), "{what}");
         let identity = capsule.identity.unwrap();
-        assert_eq!(identity.next_key, None, "{what}");
+        let calls = self.region.recorder().exchanges();
+        let calls: Vec<_> = calls.iter().map(|one| (one.stream, one.call.as_deref(), one.status)).collect();
+        assert!(identity.next_key.is_none(), "{what}: {calls:?}, {:?}", simulator.tally());
         let known = simulator.instances();
         let known = known.iter().find(|known| known.id == identity.instance).unwrap();
         assert_eq!(known.fingerprint, identity.fingerprint, "{what}");

@@ -82,10 +82,15 @@ pub(crate) struct Tap {
 }
 
 impl Recorder {
-    /// An empty record.
+    /// An empty record; what an earlier one left in the folder goes, and nothing else there.
     pub fn new(keep: Keep) -> Result<Self, Error> {
         if let Keep::Folder(folder) = &keep {
             std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+            for entry in std::fs::read_dir(folder).map_err(Error::io("read", folder))?.flatten() {
+                if is_ours(&entry.file_name().to_string_lossy()) {
+                    std::fs::remove_file(entry.path()).map_err(Error::io("remove", entry.path()))?;
+                }
+            }
         }
         Ok(Self(Arc::default(), keep))
     }
@@ -132,6 +137,12 @@ impl Recorder {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `00017.up`
+fn is_ours(name: &str) -> bool {
+    let number = name.strip_suffix(".up").or_else(|| name.strip_suffix(".down"));
+    number.is_some_and(|number| number.len() >= 5 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl Tap {

@@ -54,7 +54,13 @@ fn each_name_has_its_service_and_no_other_name_is_there() {
 #[test]
 fn several_requests_share_a_connection_and_every_byte_of_it_is_kept() {
     let folder = tempfile::tempdir().unwrap();
-    let keep = Keep::Folder(folder.path().join("streams"));
+    let streams = folder.path().join("streams");
+    // What a record before left behind, and what is somebody else's.
+    fs::create_dir(&streams).unwrap();
+    for name in ["00000.up", "00007.down", "notes.up"] {
+        fs::write(streams.join(name), "earlier").unwrap();
+    }
+    let keep = Keep::Folder(streams.clone());
     let region = Region::start(Plan { keep, ..Plan::on_loopback(REGION) }).unwrap();
     let mut stream = connect(&region, SSM).unwrap();
     let one = format!("POST / HTTP/1.1\r\nHost: {SSM}\r\nContent-Length: 6\r\n\r\ncanary");
@@ -76,6 +82,9 @@ fn several_requests_share_a_connection_and_every_byte_of_it_is_kept() {
     assert_eq!(fs::read(folder.path().join("streams/00000.up")).unwrap(), kept.up);
     assert_eq!(fs::read(folder.path().join("streams/00000.down")).unwrap(), kept.down);
     assert_eq!(recorder.exchanges().len(), 3);
+    let mut left: Vec<_> = fs::read_dir(streams).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["00000.down", "00000.up", "notes.up"]);
 }
 
 #[test]
