@@ -84,7 +84,7 @@ fn from_power_on_to_unplug() -> Result<()> {
     let deadline = machine.deadline(Duration::from_secs(180));
     let shutting = row(Code::ShuttingDown).look();
     let wanted = Lamp::ALL.map(|lamp| Some(shutting.rhythm(lamp)));
-    let long = Duration::from_secs(3);
+    let long = Duration::from_secs(2);
     let watched = Watched::until(&mut machine, Duration::from_secs(60), |watched| {
         watched.lasted() > long && watched.rhythms(long) == wanted
     })?;

@@ -5,7 +5,7 @@ mod stage;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stage::worker::{start_courier, start_mover};
+use stage::worker::{journal, start_courier, start_mover};
 use stayput_harness::{Machine, Result};
 
 const COURIER: u32 = 801;
@@ -58,7 +58,9 @@ fn answers(machine: &mut Machine) -> Result<()> {
     let probe = machine.probe()?;
     start_mover(probe)?;
     probe.create("/data/source/a.csv", b"content")?;
-    let said = probe.packets(SOCKET, COURIER, &[HELLO, &order(b"k1", b"a.csv"), &order(b"k2", b"b.csv")])?;
+    let orders = [HELLO, &order(b"k1", b"a.csv"), &order(b"k2", b"b.csv")];
+    let said = probe.packets(SOCKET, COURIER, &orders);
+    let said = said.unwrap_or_else(|error| panic!("{error}: {}", journal(probe, "stayput-mover.service")));
     assert_eq!(said.get(1..), Some(&[answered(DONE), answered(WAITING)][..]), "{said:?}");
     assert_eq!(probe.read("/data/destination/a.csv_has_been_processed")?, b"content");
     assert!(!probe.exists("/data/source/a.csv")?);

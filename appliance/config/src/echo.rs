@@ -20,7 +20,13 @@ impl Shown {
 
     /// A value that is not a text, as it stands in the file.
     pub(crate) fn source(text: &str) -> Self {
-        if could_be_secret(text) { Self::hidden(text) } else { Self(cut(text).escape_debug().to_string()) }
+        // An open bracket swallows the lines behind it, whatever they hold.
+        let swallows = text.trim_end().contains('\n');
+        if swallows || could_be_secret(text) {
+            Self::hidden(text)
+        } else {
+            Self(cut(text).escape_debug().to_string())
+        }
     }
 
     /// A key's or section's name.
@@ -58,6 +64,12 @@ fn could_be_secret(text: &str) -> bool {
     if text.contains('@') && text.contains(':') || text.contains("-----") || text.contains("PRIVATE") {
         return true;
     }
+    // The same with its end cut off: behind the colon stands no port.
+    let is_port = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let hosts = text.split("://").skip(1).map(|rest| rest.split('/').next().unwrap_or_default());
+    if hosts.filter_map(|host| host.split_once(':')).any(|(_, rest)| !is_port(rest)) {
+        return true;
+    }
     text.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=_".contains(c))).any(|run| {
         let kinds = [
             run.contains(|c: char| c.is_ascii_uppercase()),
@@ -91,12 +103,20 @@ mod tests {
         for secret in [
             "Fjz3/sZfSvv78EXAMPLE",
             "http://user:pw@proxy:3128",
+            "http://user:pw",
             "-----BEGIN OPENSSH PRIVATE KEY-----",
             "prefix Fjz3/sZfSvv78EXAMPLE suffix",
         ] {
             let shown = Shown::value(secret).to_string();
             assert_eq!(shown, format!("({} characters, not shown)", secret.chars().count()));
         }
+    }
+
+    #[test]
+    fn an_open_bracket_shows_nothing_of_the_lines_that_it_swallowed() {
+        let swallowed = "{ \"box-1\"\r\n[network]\r\nproxy = \"Secret\"";
+        assert!(!Shown::source(swallowed).to_string().contains("Secret"));
+        assert_eq!(Shown::source("https://host:443/x").to_string(), "https://host:443/x");
     }
 
     #[test]

@@ -5,11 +5,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use evdev::{Device, EventSummary, KeyCode};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use stayput_health::board;
 
 use crate::press::Key;
@@ -17,11 +19,11 @@ use crate::press::Key;
 /// Where the kernel has its input devices.
 pub(crate) const DIRECTORY: &str = "/dev/input";
 
-/// How often is looked for devices that have come, or that could not be opened. An early start of the box is ahead of
-/// its drivers.
+/// How often is looked for devices that could not be opened, and for the folder itself. An early start of the box is
+/// ahead of its drivers.
 const SCAN: Duration = Duration::from_secs(5);
-/// The same when all that is there is open, for what comes later.
-const SELDOM: Duration = Duration::from_secs(10);
+/// The same when all that is there is open and the kernel tells of what comes later.
+const SELDOM: Duration = Duration::from_secs(3600);
 /// How soon is looked for a device that has just gone.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -68,6 +70,8 @@ pub(crate) struct Buttons {
     /// Devices without a key of ours: not opened again and again.
     others: BTreeSet<PathBuf>,
     scan: Duration,
+    /// The kernel's notices of the folder's changes, once it can be watched.
+    watch: Option<OwnedFd>,
     /// Devices that could not be opened, and how often. The first time is not told: a device is there a moment before
     /// udev has given it to its group.
     refused: BTreeMap<PathBuf, u32>,
@@ -81,13 +85,15 @@ impl Buttons {
             devices: Vec::new(),
             others: BTreeSet::new(),
             scan: Duration::ZERO,
+            watch: None,
             refused: BTreeMap::new(),
         }
     }
 
     /// What to wait for.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        self.devices.iter().map(|(_, device)| device.as_fd()).collect()
+        let devices = self.devices.iter().map(|(_, device)| device.as_fd());
+        devices.chain(self.watch.as_ref().map(AsFd::as_fd)).collect()
     }
 
     /// In how long [`Buttons::scan`] would look again.
@@ -97,8 +103,15 @@ impl Buttons {
 
     /// Looks for devices, when it is time to. Answers the keys that were found down.
     pub(crate) fn scan(&mut self, now: Duration, log: &mut dyn FnMut(String)) -> Vec<Motion> {
+        if self.changed() {
+            self.scan = now;
+        }
         if now < self.scan {
             return Vec::new();
+        }
+        // The watch before the look: what comes in between is looked at twice, not missed.
+        if self.watch.is_none() {
+            self.watch = watch(&self.directory).ok();
         }
         let there: BTreeSet<_> = fs::read_dir(&self.directory)
             .into_iter()
@@ -131,9 +144,35 @@ impl Buttons {
                 }
             }
         }
-        let all = !self.devices.is_empty() && self.refused.is_empty();
+        let all = self.watch.is_some() && self.refused.is_empty();
         self.scan = now + if all { SELDOM } else { SCAN };
         found
+    }
+
+    /// Whether a device has come, gone, or been given to its group since the last call.
+    fn changed(&mut self) -> bool {
+        let Some(notices) = &self.watch else { return false };
+        let mut buffer = [MaybeUninit::uninit(); 1024];
+        let mut reader = inotify::Reader::new(notices, &mut buffer);
+        let mut any = false;
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    any = true;
+                    // The folder itself is gone, or notices were lost.
+                    let lost = inotify::ReadFlags::QUEUE_OVERFLOW | inotify::ReadFlags::IGNORED;
+                    if event.events().intersects(lost) {
+                        self.watch = None;
+                        return true;
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => return any,
+                Err(_) => {
+                    self.watch = None;
+                    return true;
+                }
+            }
+        }
     }
 
     fn take(&mut self, path: PathBuf, device: Device, found: &mut Vec<Motion>) {
@@ -185,6 +224,15 @@ impl Buttons {
     }
 }
 
+/// Has the kernel tell of changes in `directory`.
+fn watch(directory: &Path) -> rustix::io::Result<OwnedFd> {
+    let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    // A device comes as root's; udev gives it to its group a moment later.
+    let what = WatchFlags::CREATE | WatchFlags::ATTRIB | WatchFlags::DELETE | WatchFlags::ONLYDIR;
+    inotify::add_watch(&notices, directory, what)?;
+    Ok(notices)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,6 +256,29 @@ mod tests {
         assert_eq!(buttons.scan(Duration::ZERO, &mut |line| panic!("{line}")), []);
         assert_eq!(buttons.wait(Duration::ZERO), SCAN);
         assert!(buttons.read(Duration::ZERO).is_empty() && buttons.descriptors().is_empty());
+    }
+
+    #[test]
+    fn a_device_that_comes_is_looked_at_at_once_and_nothing_is_looked_for_in_between() {
+        let home = tempfile::tempdir().unwrap();
+        let mut buttons = Buttons::new(Map::new(&[]), home.path());
+        let mut log = Vec::new();
+        buttons.scan(Duration::ZERO, &mut |line| log.push(line));
+        assert_eq!(buttons.wait(Duration::ZERO), SELDOM);
+        fs::write(home.path().join("event0"), "").unwrap();
+        // No device, so that it is told of when it is tried for the second time.
+        for moment in [1, 2, 7] {
+            buttons.scan(Duration::from_secs(moment), &mut |line| log.push(line));
+        }
+        assert!(log.len() == 1 && log[0].contains("event0"), "{log:?}");
+        assert_eq!(buttons.wait(Duration::from_secs(7)), SCAN);
+        fs::remove_file(home.path().join("event0")).unwrap();
+        buttons.scan(Duration::from_secs(8), &mut |line| log.push(line));
+        assert_eq!(buttons.wait(Duration::from_secs(8)), SELDOM);
+        // A folder that is gone is asked for again and again.
+        drop(home);
+        buttons.scan(Duration::from_secs(9), &mut |line| log.push(line));
+        assert_eq!((buttons.wait(Duration::from_secs(9)), log.len()), (SCAN, 1));
     }
 
     #[test]

@@ -117,9 +117,13 @@ impl Capsule {
         let (header, rest) = text.split_once('\n').ok_or(Flaw::Foreign)?;
         let version =
             header.strip_prefix(HEADER).and_then(|rest| rest.strip_prefix(' ')).ok_or(Flaw::Foreign)?;
-        let version: u32 = version.parse().map_err(|_| Flaw::Foreign)?;
-        if version > VERSION {
-            return Err(Flaw::Version(version));
+        let number: u32 = version.parse().map_err(|_| Flaw::Foreign)?;
+        if number > VERSION {
+            return Err(Flaw::Version(number));
+        }
+        // The checksum does not cover this line: it has one spelling.
+        if version != VERSION.to_string() {
+            return Err(Flaw::Foreign);
         }
         let (sum, rest) = rest.split_once('\n').ok_or(Flaw::Torn)?;
         let body = rest.strip_suffix('\n').ok_or(Flaw::Torn)?;
@@ -196,6 +200,15 @@ mod tests {
     fn a_later_version_is_told_as_such() {
         let later = String::from_utf8(full().to_bytes()).unwrap().replacen("capsule 1", "capsule 2", 1);
         assert_eq!(Capsule::parse(later.as_bytes()), Err(Flaw::Version(2)));
+    }
+
+    #[test]
+    fn a_version_that_was_never_written_is_no_capsule() {
+        for bad in ["0", "01", "+1", "", "-1", "1 "] {
+            let text = String::from_utf8(full().to_bytes()).unwrap();
+            let text = text.replacen("capsule 1\n", &format!("capsule {bad}\n"), 1);
+            assert_eq!(Capsule::parse(text.as_bytes()), Err(Flaw::Foreign), "{bad:?}");
+        }
     }
 
     #[test]

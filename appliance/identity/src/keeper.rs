@@ -193,8 +193,7 @@ impl<S: Shelf, R: Region, E: Surroundings> Keeper<S, R, E> {
         if reply.status != 200 {
             let ruling = fault::judge(Call::Register, &reply, self.around.now());
             self.answered = true;
-            self.refused(ruling)?;
-            return Ok(Err(ruling));
+            return Ok(Err(self.refused(ruling)?));
         }
         let Some(instance) = wire::registered(&reply.body) else {
             // It says yes and not to what: as good as no answer.
@@ -224,16 +223,32 @@ impl<S: Shelf, R: Region, E: Surroundings> Keeper<S, R, E> {
     }
 
     /// After a refusal that is final: the same activation may be corrected on the card, so nothing of it is kept; but
-    /// an earlier attempt that may have arrived stays on record.
-    fn refused(&mut self, ruling: Ruling) -> Result<(), Error> {
-        match (ruling, &mut self.capsule.pending) {
-            (Ruling::Permanent(Code::ActivationUnclear), Some(pending)) => {
-                pending.unanswered = plan::UNANSWERED
+    /// an earlier attempt that may have arrived stays on record. Says what to show, now and after a restart.
+    fn refused(&mut self, ruling: Ruling) -> Result<Ruling, Error> {
+        let unclear = Ruling::Permanent(Code::ActivationUnclear);
+        let unanswered = self.capsule.pending.as_ref().map_or(0, |pending| pending.unanswered);
+        let shown = match ruling {
+            Ruling::Permanent(Code::ActivationUnclear) => {
+                if let Some(pending) = &mut self.capsule.pending {
+                    pending.unanswered = plan::UNANSWERED;
+                }
+                ruling
             }
-            (Ruling::Permanent(_), Some(pending)) if pending.unanswered <= 1 => self.capsule.pending = None,
-            _ => return Ok(()),
-        }
-        self.save()
+            // An earlier attempt had the same code: it fared no better.
+            Ruling::Permanent(Code::ActivationWrong) => {
+                self.capsule.pending = None;
+                ruling
+            }
+            Ruling::Permanent(_) if unanswered <= 1 => {
+                self.capsule.pending = None;
+                ruling
+            }
+            // Used up, perhaps, by the earlier attempt.
+            Ruling::Permanent(_) => unclear,
+            _ => return Ok(ruling),
+        };
+        self.save()?;
+        Ok(shown)
     }
 
     /// The new identity takes the old one's place when it has given a token, and not before.

@@ -28,6 +28,13 @@ use crate::{Error, Result};
 /// How often the part says that it lives: in its health file, and to systemd's watchdog.
 const BEAT: u64 = 10_000;
 
+/// A sign of life that is due as soon as this is given at once when the part is awake for something else: each time that
+/// it wakes costs more than what it does then.
+const EARLY: u64 = 4_000;
+
+/// How often names, addresses and figures are looked up, while nothing changes.
+const KNOWN: u64 = 60_000;
+
 /// How often it looks while something is about to change by time alone.
 const TICK: u64 = 1_000;
 
@@ -45,6 +52,13 @@ pub struct Places {
     pub own: PathBuf,
     /// The verdict.
     pub verdict: PathBuf,
+}
+
+impl Places {
+    /// The file that says that the system is going down.
+    pub fn leaving(&self) -> PathBuf {
+        self.own.join("leaving")
+    }
 }
 
 impl Default for Places {
@@ -73,6 +87,8 @@ pub struct Daemon {
     folded: Option<Verdict>,
     shown: Option<Verdict>,
     beat: u64,
+    /// When the facts are looked up again.
+    known: u64,
     said: Said,
 }
 
@@ -113,6 +129,7 @@ impl Daemon {
             folded: None,
             shown: None,
             beat: 0,
+            known: 0,
             said,
             places,
         }
@@ -138,18 +155,20 @@ impl Daemon {
     /// Does everything that is due; answers when the next turn is, in milliseconds of the boot clock.
     pub fn turn(&mut self, now: Moment) -> u64 {
         self.hear();
+        // Before the look, which takes in the notice of the part's own file with the others.
+        if self.beat <= now.boot_ms + EARLY {
+            self.speak(now);
+        }
         self.parts.look(now);
         if let Some(trouble) = self.parts.trouble() {
             self.said.trouble("health files", &trouble);
         }
         self.desk.look(now);
         self.attend(now);
-        if self.beat <= now.boot_ms {
-            self.speak(now);
-        }
         let asked = self.desk.asked(now);
         let fresh = self.fold(asked.map(|(asked, _)| asked), now);
         let settled = self.settle(fresh.clone(), now);
+        self.know(settled.state.code, now);
         self.panel.show(settled.state.code, now.boot_ms, &mut self.said);
         if let Some(hat) = &self.hat {
             hat.show(&settled, &self.facts, self.parts.reports().collect::<Vec<_>>());
@@ -206,10 +225,18 @@ impl Daemon {
             Ok(()) => self.said.well("own health file"),
             Err(error) => self.said.trouble("own health file", &error),
         }
-        self.facts = known::facts(self.board.as_ref(), self.parts.reports());
         self.itself.reading = read_in(&self.places.health, Part::Status, now);
         // Without systemd (in a test) there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+
+    /// Looks up what is known beside the verdict `code`: when that is new, and now and then.
+    fn know(&mut self, code: Code, now: Moment) {
+        let new = self.shown.as_ref().is_none_or(|shown| shown.state.code != code);
+        if new || self.known <= now.boot_ms {
+            self.known = now.boot_ms + KNOWN;
+            self.facts = known::facts(self.board.as_ref(), self.parts.reports());
+        }
     }
 
     fn fold(&self, asked: Option<Asked>, now: Moment) -> Verdict {
@@ -289,7 +316,8 @@ impl Daemon {
     /// The last thing it does: while the system stops, "leave the power on" is for the kernel to go on saying.
     fn end(&mut self) {
         self.hear();
-        let stopping = self.told.as_ref().is_some_and(|told| told.phase == Phase::Stopping);
+        let told = self.told.as_ref().is_some_and(|told| told.phase == Phase::Stopping);
+        let stopping = told || self.places.leaving().exists();
         self.panel.leave(if stopping { Code::ShuttingDown } else { Code::StatusDark }, &mut self.said);
         let _ = fs::remove_file(self.places.own.join("alive"));
         if let Err(error) = self.writer.write(State::Stopped, Code::Stopped, Moment::now()) {

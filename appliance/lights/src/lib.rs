@@ -50,7 +50,8 @@ const CONFIG: &str = "/run/stayput/setup/stayput.toml";
 /// EX_USAGE.
 const USAGE: u8 = 64;
 
-/// The part `status`: the daemon; `own` before it, as root; `card-text` after each change of the verdict; `ask REQUEST`.
+/// The part `status`: the daemon; `own` before it, as root; `card-text` after each change of the verdict; `leaving`
+/// before it when the system goes down; `ask REQUEST`.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
@@ -58,6 +59,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         [] => serve(),
         ["own"] => own(),
         ["card-text"] => card_text(),
+        ["leaving"] => leaving(),
         ["ask", request] => match ask::leave(request) {
             Ok(()) => ExitCode::SUCCESS,
             Err(why) => {
@@ -66,7 +68,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             }
         },
         _ => {
-            eprintln!("usage: status [own | card-text | ask REQUEST]");
+            eprintln!("usage: status [own | card-text | leaving | ask REQUEST]");
             ExitCode::from(USAGE)
         }
     }
@@ -143,6 +145,18 @@ fn own() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// Leaves word for the daemon that it ends because the system does.
+fn leaving() -> ExitCode {
+    let word = Places::default().leaving();
+    match fs::write(&word, "").map_err(Error::io("write", &word)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("<3>{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// The box's board, by its device tree.

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 /// How long one answer may take: PID 1 is busy while the box comes up.
 const ANSWER: Duration = Duration::from_secs(20);
 /// How often the system's state is asked for, which no signal tells: a unit of the base that failed, for one.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(60);
 /// Between two tries to reach the bus, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);

@@ -202,3 +202,28 @@ fn a_folder_that_cannot_be_written_costs_the_verdict_and_not_the_lights() {
     assert_eq!(red, row(Code::NoLink).program(LedRole::Fault).unwrap().to_kernel_pattern(1));
     assert!(!Path::new(&it.places.verdict).exists());
 }
+
+#[test]
+fn told_to_end_it_leaves_the_lights_dark_or_where_the_system_goes_down_in_that_rhythm() {
+    for (word, code) in [(false, Code::StatusDark), (true, Code::ShuttingDown)] {
+        let mut it = Bench::new();
+        it.say(Part::Init, State::Done, Code::Running, 5_000);
+        let mut daemon = it.daemon(130_000);
+        turn(&mut daemon, 130_000, 140_000);
+        if word {
+            fs::write(it.places.leaving(), "").unwrap();
+        }
+        let (stop, mut signal) = std::os::unix::net::UnixStream::pair().unwrap();
+        std::io::Write::write_all(&mut signal, &[1]).unwrap();
+        daemon.run(&stop).unwrap();
+        for (name, role) in LIGHTS {
+            let left = fs::read_to_string(it.class().join(name).join("pattern")).unwrap();
+            let program = row(code).program(role).unwrap();
+            if program.is_dark() {
+                assert!(!left.contains('1') || left == "0 100 0 100", "{code} {name}: {left}");
+            } else {
+                assert_eq!(left, program.to_kernel_pattern(1), "{code} {name}");
+            }
+        }
+    }
+}

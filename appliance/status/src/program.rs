@@ -93,10 +93,10 @@ impl Program {
         duration(&self.cycle) * self.repeat
     }
 
-    /// When to arm it again, in milliseconds after the last time. A steady light in the middle, so that no gap is seen;
-    /// any other at its end, which is dark, so that a little lateness only lengthens a dark moment.
+    /// When to arm it again, in milliseconds after the last time. A steady light a fifth before its end, so that no gap is
+    /// seen; any other at its end, which is dark, so that a little lateness only lengthens a dark moment.
     pub fn rearm_after(&self) -> u32 {
-        if self.cycle == Rhythm::Steady.cycle() { self.lasts() / 2 } else { self.lasts() }
+        if self.cycle == Rhythm::Steady.cycle() { self.lasts() / 5 * 4 } else { self.lasts() }
     }
 }
 

@@ -1,138 +1,40 @@
-//! Feeds damaged input to what reads untrusted bytes: order bodies, the protocol, records of the log.
+//! Feeds damaged input to what reads untrusted bytes: order bodies, the protocol, records of the log, the credentials file.
 //!
-//! `cargo run --release -p stayput-worker --example fuzz -- [bodies|protocol|log] [RUNS | SECONDSs] [SEED]`, all three and 100,000
-//! runs each by default. Inputs are honest ones, damaged a few times over by a generator with a seed, so that a failure can be
-//! repeated: the run's number and seed are in the message. Coverage does not guide it, which a stable compiler cannot.
+//! `cargo run --release -p stayput-worker --example fuzz -- [bodies|protocol|log|credentials] [RUNS | SECONDSs] [SEED]`; see
+//! `stayput_damage`.
 
-use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
+use stayput_damage::Target;
+use stayput_worker::credentials;
 use stayput_worker::log::{Chain, Event, Record};
 use stayput_worker::orders::Asked;
 use stayput_worker::protocol::{Answer, Request};
 use stayput_worker::{Naming, Order, OrderKey, Outcome};
 
-/// A target: honest inputs, and what must hold for any.
-type Target = (&'static str, fn() -> Vec<Vec<u8>>, fn(&[u8]));
+const TARGETS: &[Target] = &[
+    Target { name: "bodies", inputs: bodies, check: body },
+    Target { name: "protocol", inputs: messages, check: message },
+    Target { name: "log", inputs: records, check: record },
+    Target { name: "credentials", inputs: credentials_files, check: credentials_file },
+];
 
-const TARGETS: &[Target] =
-    &[("bodies", bodies, body), ("protocol", messages, message), ("log", records, record)];
-
-/// Pieces that change what a reader does.
+/// Pieces of orders and of credentials files.
 const WORDS: &[&[u8]] = &[
-    b"{",
-    b"}",
-    b"[",
-    b"]",
-    b"\"",
-    b"\\",
-    b"\\u0000",
-    b"\\ud800",
-    b"null",
     b"\"file\":",
     b"\"id\":",
     b"\"Records\":",
     b"\"s3\":",
     b"\"detail\":",
     b"\"Event\":",
-    b"%",
-    b"%00",
-    b"%2F",
-    b"%e4",
-    b"+",
-    b"\xef\xbb\xbf",
-    b"\r\n",
-    b"\0",
-    b"\xff",
-    b"..",
-    b"/",
-    b"1e999",
-    b"18446744073709551616",
-    b"-1",
+    b"[default]",
+    b"aws_access_key_id",
+    b"aws_session_token = ",
 ];
 
-/// xorshift64*: enough to damage things with, and the same everywhere.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.roll() >> 33).unwrap_or(0) % end.max(1)
-    }
-}
-
 fn main() -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let named = arguments.iter().filter_map(|name| TARGETS.iter().find(|target| target.0 == name));
-    let named: Vec<_> = named.collect();
-    let targets = if named.is_empty() { TARGETS.iter().collect() } else { named };
-    let seconds = arguments.iter().find_map(|text| text.strip_suffix('s')?.parse::<u64>().ok());
-    let mut numbers = arguments.iter().filter_map(|text| text.parse::<u64>().ok());
-    let runs = if seconds.is_some() { u64::MAX } else { numbers.next().unwrap_or(100_000) };
-    let seed = numbers.next().unwrap_or(0x5eed);
-    let share = Duration::from_secs(seconds.unwrap_or(u64::MAX / 4) / targets.len() as u64);
-    for (name, inputs, check) in targets {
-        let started = Instant::now();
-        let inputs = inputs();
-        let mut done = 0;
-        let mut slice = |run: u64| -> ControlFlow<()> {
-            let mut dice = Dice(seed ^ run.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-            let input = damaged(&mut dice, &inputs);
-            let outcome = std::panic::catch_unwind(|| check(&input));
-            if outcome.is_err() {
-                eprintln!("{name}: run {run} with seed {seed} failed on {input:02x?}");
-                return ControlFlow::Break(());
-            }
-            done = run + 1;
-            let late = run.is_multiple_of(1024) && started.elapsed() >= share;
-            if late { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let ended = (0..runs).try_for_each(&mut slice);
-        let time = started.elapsed();
-        if ended.is_break() && time < share {
-            return ExitCode::FAILURE;
-        }
-        println!("{name}: {done} runs in {:.1} s, nothing wrong", time.as_secs_f64());
-    }
-    ExitCode::SUCCESS
-}
-
-/// One of the inputs, damaged up to eight times.
-fn damaged(dice: &mut Dice, inputs: &[Vec<u8>]) -> Vec<u8> {
-    let mut bytes = inputs[dice.below(inputs.len())].clone();
-    for _ in 0..dice.below(9) {
-        let at = dice.below(bytes.len() + 1);
-        match dice.below(8) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-            1 if at < bytes.len() => bytes[at] = dice.roll().to_le_bytes()[0],
-            2 => bytes.truncate(at),
-            3 => drop(bytes.drain(at..bytes.len().min(at + 1 + dice.below(16)))),
-            4 => drop(bytes.splice(at..at, WORDS[dice.below(WORDS.len())].iter().copied())),
-            5 => {
-                let again = bytes[at..bytes.len().min(at + 1 + dice.below(32))].to_vec();
-                bytes.splice(at..at, again);
-            }
-            6 => {
-                let other = &inputs[dice.below(inputs.len())];
-                let from = dice.below(other.len());
-                bytes.splice(at..at, other[from..].iter().copied().take(64));
-            }
-            _ => {
-                let many = 1usize << dice.below(11);
-                let byte = WORDS[dice.below(5)][0];
-                bytes.splice(at..at, std::iter::repeat_n(byte, many));
-            }
-        }
-    }
-    bytes
+    stayput_damage::main(TARGETS, WORDS)
 }
 
 fn key() -> OrderKey {
@@ -238,5 +140,34 @@ fn record(input: &[u8]) {
         let mut again = Vec::new();
         assert_eq!(record.write(&BEFORE, &mut again), chain, "{record:?}");
         assert_eq!(again, fitting[..size]);
+    }
+}
+
+/// No message may show it.
+const SECRET: &str = "SeCrEtKeyThatNobodyMaySee0123456789abcd";
+
+fn credentials_files() -> Vec<Vec<u8>> {
+    let texts = [
+        format!(
+            "[default]\naws_access_key_id = ASIAEXAMPLE\naws_secret_access_key = {SECRET}\naws_session_token = t\n"
+        ),
+        format!(
+            "\u{feff}# remark\r\n[other]\r\nx=y\r\n[default]\r\naws_access_key_id=a\r\naws_secret_access_key={SECRET}\r\n"
+        ),
+        "[default]\n".to_owned(),
+    ];
+    texts.map(String::into_bytes).to_vec()
+}
+
+fn credentials_file(input: &[u8]) {
+    match credentials::parse(&String::from_utf8_lossy(input), "credentials", "default") {
+        Ok(found) => {
+            for text in
+                [found.access_key_id(), found.secret_access_key(), found.session_token().unwrap_or("x")]
+            {
+                assert!(!text.is_empty() && !text.contains('\n'), "{text:?}");
+            }
+        }
+        Err(wrong) => assert!(!wrong.to_string().contains(SECRET), "{wrong}"),
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: every flag once, and the dispatch.
 
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -9,7 +10,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::progress::Steps;
 use crate::tree::SourceTree;
-use crate::{build, config, exit, flash, hat, lock, run, show, states, verify};
+use crate::{build, config, exit, flash, hat, lock, region, run, show, states, verify};
 
 /// Builds, boots and explains the Stayput card image.
 #[derive(Parser)]
@@ -51,6 +52,9 @@ enum Command {
     /// Check a stayput.toml, or make one or a whole fleet's
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// A stand-in region on this machine, for a box in QEMU or on the desk
+    #[command(subcommand)]
+    Region(RegionCommand),
     /// Print what the boot tests need, as shell assignments
     #[command(hide = true)]
     TestInputs(BuildArgs),
@@ -268,6 +272,48 @@ pub struct ConfigNewArgs {
     pub force: bool,
 }
 
+/// `stayput region`
+#[derive(Subcommand)]
+pub enum RegionCommand {
+    /// Start it: HTTPS with an authority of its own, names, time, and the registration service; until Ctrl-C
+    Local(RegionLocalArgs),
+}
+
+/// `stayput region local`
+#[derive(Args)]
+pub struct RegionLocalArgs {
+    /// The region that it stands in for
+    #[arg(long, default_value = "eu-central-1")]
+    pub region: String,
+    /// The address of all its ports
+    #[arg(long, value_name = "ADDRESS", default_value_t = Ipv4Addr::LOCALHOST)]
+    pub listen: Ipv4Addr,
+    /// The port for HTTPS, for which a box needs 443; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    pub port: u16,
+    /// The port for names, for which a box needs 53
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub dns_port: u16,
+    /// The port for time, for which a box needs 123
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub time_port: u16,
+    /// What its names lead to: the address of this machine as the box sees it (default: --listen)
+    #[arg(long, value_name = "ADDRESS")]
+    pub address: Option<Ipv4Addr>,
+    /// Where an emulator of SQS, S3 and logs listens, for example 127.0.0.1:4566; without it they are not there
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub emulator: Option<SocketAddr>,
+    /// Let requests through to the emulator whose signature is of no session of this region
+    #[arg(long, requires = "emulator")]
+    pub lenient: bool,
+    /// For how many boxes the activation is good that it prints
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub boxes: u32,
+    /// Where its authority and every decrypted stream are written (default: output/region)
+    #[arg(short, long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}
+
 /// Parses the command line and runs the command.
 pub fn run() -> anyhow::Result<()> {
     let cli = Cli::parse();
@@ -290,6 +336,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::States(args) => states::run(&args),
         Command::Hat(args) => hat::run(&args),
         Command::Config(command) => config::run(&command),
+        Command::Region(RegionCommand::Local(args)) => region::local(tree, &args),
         Command::TestInputs(args) => build::test_inputs(&tree()?, &args, &mut steps),
     }
 }

@@ -11,6 +11,7 @@ mod image_file;
 mod lock;
 mod manifest;
 mod progress;
+mod region;
 mod run;
 mod show;
 mod states;
