@@ -62,7 +62,12 @@ fn file(input: &[u8]) {
         Err(findings) => {
             let said = findings.to_string();
             assert!(said.contains("stayput.toml"), "{said}");
-            assert!(!said.contains(SECRET) && !said.contains(PASSWORD), "{said}");
+            assert!(!said.contains(SECRET), "{said}");
+            // A password alone, which damage has put into another value, looks like any word.
+            let text = String::from_utf8_lossy(input);
+            let in_its_place =
+                text.matches(PASSWORD).count() == text.matches(&format!("://me:{PASSWORD}")).count();
+            assert!(!in_its_place || !said.contains(PASSWORD), "{said}");
         }
     }
     let _ = mark_used(input, "2026-11-20T17:05:00Z");

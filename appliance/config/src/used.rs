@@ -18,9 +18,13 @@ pub fn mark_used(bytes: &[u8], when: &str) -> Option<Vec<u8>> {
     }
     // As it is written, escapes and all; the quotation marks stay.
     let written = text.get(value.span())?;
-    let quote = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| written.starts_with(quote));
-    let quote = quote.map_or(0, str::len);
-    let range = value.span().start + quote..value.span().end.checked_sub(quote)?;
+    let quote =
+        ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| written.starts_with(quote)).unwrap_or_default();
+    let behind = written.strip_prefix(quote)?;
+    // The closing one may be missing: the reader of the text goes on all the same.
+    let inner = behind.strip_suffix(quote).unwrap_or(behind);
+    let start = value.span().start + quote.len();
+    let range = start..start + inner.len();
     let mut marked = text.to_owned();
     marked.replace_range(range.clone(), &mark(when, range.len()));
     // A copy in a comment is as good to a thief as the value.
@@ -54,6 +58,14 @@ mod tests {
         let marked = marked(&text);
         assert!(!marked.contains(code));
         assert!(marked.contains("code = \"used:2026-11-20T17:0\" # mine\r\n"), "{marked}");
+    }
+
+    #[test]
+    fn a_code_whose_closing_mark_is_missing_is_overwritten_to_its_last_character() {
+        for end in ["", "\u{feff}", "ä", "\n[ecs]\n"] {
+            let marked = marked(&format!("[activation]\ncode = \"EXAMPLE/CodeOf20Char{end}"));
+            assert!(!marked.contains("CodeOf20Char"), "{marked}");
+        }
     }
 
     #[test]

@@ -68,7 +68,15 @@ impl Pass {
             refused.message.starts_with("Signature expired") || refused.message.contains("not yet current");
         let found = NAMES.iter().find(|(name, _)| *name == refused.name).map(|(_, name)| *name);
         let name = if skewed { "RequestTimeTooSkewed" } else { found.unwrap_or(&refused.name) };
-        let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{name}</Code></Error>");
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{name}</Code><Message>{}</Message></Error>",
+            plain(&refused.message)
+        );
         Response::new(status, "application/xml", body)
     }
+}
+
+/// What stands between two tags as it is.
+fn plain(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

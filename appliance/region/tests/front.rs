@@ -153,8 +153,14 @@ fn a_region_that_is_away_in_three_ways_is_away_in_three_ways_and_comes_back_at_t
 fn a_region_that_is_dropped_leaves_its_ports_to_the_next() {
     let first = region();
     let addresses = first.addresses();
-    let _open = connect(&first, SSM).unwrap();
+    let mut open = connect(&first, SSM).unwrap();
     drop(first);
+    open.sock.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let end = open.read(&mut [0; 16]).map_err(|error| error.kind());
+    assert!(
+        end.is_err_and(|kind| kind != ErrorKind::WouldBlock),
+        "{end:?}: whoever was connected hears of it"
+    );
     let plan = Plan {
         front: addresses.front,
         dns: addresses.dns,
