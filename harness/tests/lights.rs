@@ -16,7 +16,7 @@ use watch::{Watched, assert_shows, wait_for_verdict};
 
 fn main() -> ExitCode {
     let alone = stage::run_alone(&[(
-        "a_box_says_with_its_lights_that_it_boots_is_well_shuts_down_and_may_be_unplugged",
+        "a_box_says_with_its_lights_that_it_boots_wants_its_file_is_well_shuts_down_and_may_be_unplugged",
         from_power_on_to_unplug,
     )]);
     let shared = stage::run_shared(&[
@@ -74,7 +74,10 @@ fn from_power_on_to_unplug() -> Result<()> {
     assert!(red.len() <= 2, "red was lit before the lamps were tried: {red:?}");
 
     stage::assert_running(&mut machine)?;
-    wait_for_verdict(&mut machine, Code::Running, Duration::from_secs(120))?;
+    // Nobody has put a file on this card.
+    wait_for_verdict(&mut machine, Code::ConfigMissing, Duration::from_secs(120))?;
+    assert_shows(&mut machine, Code::ConfigMissing)?;
+    silence_the_parts(&mut machine)?;
     assert_shows(&mut machine, Code::Running)?;
 
     // QEMU stands still instead of ending, so that the lights of a stopped box can be read.
@@ -83,12 +86,20 @@ fn from_power_on_to_unplug() -> Result<()> {
     machine.probe()?.output(&order)?;
     let deadline = machine.deadline(Duration::from_secs(180));
     let shutting = row(Code::ShuttingDown).look();
-    let wanted = Lamp::ALL.map(|lamp| Some(shutting.rhythm(lamp)));
-    let long = Duration::from_secs(2);
+    // A shutdown may take no longer than five seconds, and a processor that has much to do blinks unevenly.
+    let quick = |part: &[Segment]| part.iter().all(|segment| (60..=400).contains(&segment.ms));
+    let follows = |watched: &Watched, lamp: Lamp| {
+        let seen = watched.of(lamp, Duration::ZERO);
+        match shutting.rhythm(lamp) {
+            Rhythm::Fast => seen.windows(14).any(quick),
+            Rhythm::Dark => seen.iter().all(|segment| !segment.lit),
+            other => panic!("no measure here for {other}"),
+        }
+    };
     let watched = Watched::until(&mut machine, Duration::from_secs(60), |watched| {
-        watched.lasted() > long && watched.rhythms(long) == wanted
+        Lamp::ALL.iter().all(|lamp| follows(watched, *lamp))
     })?;
-    assert_eq!(watched.rhythms(long), wanted, "{watched:?}");
+    assert!(Lamp::ALL.iter().all(|lamp| follows(&watched, *lamp)), "{watched:?}");
     let stopped = machine.qmp()?.wait_for_event("SHUTDOWN", &deadline);
     stopped?;
     let yellow_alone = Leds { yellow: true, ..Leds::DARK };
