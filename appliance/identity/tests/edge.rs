@@ -19,7 +19,7 @@ use stayput_identity::{Error, Keeper, Key, Surroundings};
 use stayput_region::{Chain, Cut, Fault, Plan, Region};
 use tempfile::TempDir;
 
-use desk::{REGION, keys};
+use desk::{REGION, key};
 
 struct Site {
     region: Region,
@@ -69,7 +69,7 @@ impl Surroundings for Here {
 
     fn key(&mut self) -> Result<Key, Error> {
         self.0 += 1;
-        Key::from_text(&keys()[self.0])
+        Key::from_text(key(self.0))
     }
 
     fn fingerprint(&mut self) -> Result<String, Error> {

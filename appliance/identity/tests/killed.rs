@@ -29,7 +29,7 @@ use stayput_region::simulator::{Activation, Repeat, Rule};
 use stayput_region::{Plan, Region};
 use tempfile::TempDir;
 
-use desk::{REGION, keys};
+use desk::{KEYS, REGION, key};
 use trace::{Stop, Traced};
 
 /// Set in the process that is to be killed: the folder of its things.
@@ -124,7 +124,7 @@ fn site(repeat: Repeat) -> Site {
         ("url", &url),
         ("code", &activation.code),
         ("activation", &activation.id),
-        ("keys", &keys().join("\n")),
+        ("keys", &(0..KEYS).map(key).collect::<Vec<_>>().join("\n")),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }
@@ -320,7 +320,7 @@ fn a_box_killed_anywhere_while_it_changes_its_key_never_loses_the_one_that_the_r
         site.check(what);
         let tally = site.region.simulator().tally();
         assert_eq!((tally.registrations, tally.keys), (1, 1), "{what}");
-        assert!(site.capsule().identity.unwrap().key != keys()[0], "{what}: it is another key");
+        assert!(site.capsule().identity.unwrap().key != key(0), "{what}: it is another key");
     });
     assert!(kills >= FEWEST / FEW, "only {kills} kills");
     eprintln!("{kills} kills while changing keys");

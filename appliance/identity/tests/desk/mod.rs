@@ -24,10 +24,13 @@ use tempfile::TempDir;
 pub const REGION: &str = "eu-central-1";
 pub const HOST: &str = "ssm.eu-central-1.amazonaws.com";
 
-/// Keys, made once: each takes a good part of a second.
-pub fn keys() -> &'static [String] {
-    static KEYS: OnceLock<Vec<String>> = OnceLock::new();
-    KEYS.get_or_init(|| (0..4).map(|_| Key::generate().unwrap().to_text().to_owned()).collect())
+/// So many keys there are.
+pub const KEYS: usize = 4;
+
+/// A key, made when it is first wanted: each takes a good part of a second.
+pub fn key(number: usize) -> &'static str {
+    static MADE: [OnceLock<String>; KEYS] = [const { OnceLock::new() }; KEYS];
+    MADE[number % KEYS].get_or_init(|| Key::generate().unwrap().to_text().to_owned())
 }
 
 /// Everything outside the keeper.
@@ -214,7 +217,7 @@ impl Surroundings for Here {
 
     fn key(&mut self) -> Result<Key, Error> {
         let drawn = self.0.drawn.replace(self.0.drawn.get() + 1);
-        Key::from_text(&keys()[drawn % keys().len()])
+        Key::from_text(key(drawn))
     }
 
     fn fingerprint(&mut self) -> Result<String, Error> {
