@@ -3,15 +3,14 @@
 mod stage;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use stage::worker::{start_courier, start_mover};
 use stayput_harness::{Leds, Machine, Result};
 use stayput_health::{Code, Part, State};
 use stayput_status::{Lamp, Rhythm, Segment, row};
+use watch::parts::{calm, kill, process, say, silence_the_parts, with_the_worker};
 use watch::{Watched, assert_shows, wait_for_verdict};
 
 fn main() -> ExitCode {
@@ -26,38 +25,8 @@ fn main() -> ExitCode {
         ("a_light_that_is_taken_away_is_said_once_and_used_again_when_it_is_back", light_taken_away),
         ("the_box_that_was_asked_for_shows_itself_and_stops_by_itself", located),
         ("wired_lights_blink_on_their_lines_and_a_line_in_use_is_said_once", wired),
-        ("a_storm_that_kills_every_part_every_second_ends_as_it_began", storm),
-        ("the_status_part_keeps_its_budget_of_processor_and_memory", budget),
     ]);
     if alone == ExitCode::SUCCESS { shared } else { alone }
-}
-
-/// Where a part's health file is.
-fn health(part: Part) -> String {
-    format!("{}/{}", stayput_health::DIRECTORY, part.file_name())
-}
-
-/// Writes a health file in the place of a part.
-fn say(machine: &mut Machine, part: Part, state: State, code: Code) -> Result<()> {
-    let probe = machine.probe()?;
-    let boot_ms = (probe.uptime()? * 1000.0) as u64;
-    let moment = json!({ "unix": 1_795_000_000, "boot_ms": boot_ms });
-    let report = json!({
-        "version": 1, "part": part.name(), "state": state.as_str(), "code": code.as_str(),
-        "since": moment, "written": moment,
-    });
-    probe.create(&health(part), report.to_string().as_bytes())
-}
-
-/// Ends all parts but the status part, so that the test's health files stand alone.
-fn silence_the_parts(machine: &mut Machine) -> Result<()> {
-    for part in Part::ALL.iter().filter(|part| !matches!(part, Part::Init | Part::Status)) {
-        let unit = format!("stayput-{part}.service");
-        // A part that is not on this image has no unit to stop.
-        machine.probe()?.run(&["systemctl", "stop", &unit])?;
-        say(machine, *part, State::Stopped, Code::Stopped)?;
-    }
-    wait_for_verdict(machine, Code::Running, Duration::from_secs(60)).map(drop)
 }
 
 fn from_power_on_to_unplug() -> Result<()> {
@@ -127,18 +96,6 @@ fn states(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
-/// The number of the process that a part's unit has, if it runs.
-fn process(machine: &mut Machine, part: Part) -> Result<Option<String>> {
-    let unit = format!("stayput-{part}.service");
-    let properties = machine.probe()?.properties(Some(&unit), &["MainPID"])?;
-    Ok(properties.get("MainPID").filter(|pid| *pid != "0").cloned())
-}
-
-fn kill(machine: &mut Machine, part: Part) -> Result<()> {
-    let unit = format!("stayput-{part}.service");
-    machine.probe()?.run(&["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", &unit]).map(drop)
-}
-
 fn status_killed(machine: &mut Machine) -> Result<()> {
     silence_the_parts(machine)?;
     let before = process(machine, Part::Status)?;
@@ -154,32 +111,6 @@ fn status_killed(machine: &mut Machine) -> Result<()> {
     assert_shows(machine, Code::Running)?;
     assert_ne!(process(machine, Part::Status)?, before);
     Ok(())
-}
-
-/// The verdict's code, once the box has calmed down: what a start leaves behind is over after a minute.
-fn calm(machine: &mut Machine) -> Result<String> {
-    let deadline = machine.deadline(Duration::from_secs(180));
-    let (mut last, mut since) = (String::new(), Instant::now());
-    let settled = deadline.poll(|| {
-        let text = machine.probe()?.text("/run/stayput/status/verdict.json")?;
-        let code =
-            text.split(r#""state":{"code":""#).nth(1).and_then(|rest| rest.get(..6)).unwrap_or_default();
-        if last != code {
-            (last, since) = (code.to_owned(), Instant::now());
-        }
-        let on_its_way = [Code::Booting, Code::Starting].iter().any(|code| last == code.as_str());
-        let lasted = since.elapsed() >= Duration::from_secs(20);
-        Ok::<_, stayput_harness::Error>((lasted && !on_its_way && !last.is_empty()).then(|| last.clone()))
-    })?;
-    Ok(settled.unwrap_or_else(|| panic!("the box does not calm down: {last} at last")))
-}
-
-/// Turns the worker on, and waits until both halves speak.
-fn with_the_worker(machine: &mut Machine) -> Result<String> {
-    start_mover(machine.probe()?)?;
-    machine.probe()?.output(&["systemctl", "start", "stayput-mover.service"])?;
-    start_courier(machine.probe()?)?;
-    calm(machine)
 }
 
 fn worker_killed(machine: &mut Machine) -> Result<()> {
@@ -294,80 +225,5 @@ fn wired(machine: &mut Machine) -> Result<()> {
     assert!(busy.len() == 1 && busy[0].contains("in use by"), "{busy:#?}");
     assert_eq!(said_of(machine, "light 'free'")?, Vec::<String>::new());
     assert_eq!(said_of(machine, "light 'kernels'")?, Vec::<String>::new());
-    Ok(())
-}
-
-fn storm(machine: &mut Machine) -> Result<()> {
-    let before = with_the_worker(machine)?;
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(120) {
-        machine.probe()?.run(&[
-            "systemctl",
-            "kill",
-            "--kill-whom=main",
-            "--signal=SIGKILL",
-            "stayput-*.service",
-        ])?;
-        std::thread::sleep(Duration::from_secs(1));
-    }
-    assert_eq!(calm(machine)?, before, "after the storm");
-    let failed = machine.probe()?.failed_units()?;
-    assert!(failed.is_empty(), "{failed:?}");
-    for part in [Part::Status, Part::Courier, Part::Mover] {
-        assert!(process(machine, part)?.is_some(), "{part} is not back");
-    }
-    Ok(())
-}
-
-/// How often each thread of the status part has gone to sleep.
-fn wake_ups(machine: &mut Machine) -> Result<BTreeMap<String, u64>> {
-    let tasks = format!("/proc/{}/task", process(machine, Part::Status)?.expect("the status part runs"));
-    let mut counts = BTreeMap::new();
-    for entry in machine.probe()?.list(&tasks)? {
-        let status = machine.probe()?.text(&format!("{tasks}/{}/status", entry.name))?;
-        let field = |name: &str| {
-            status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned()
-        };
-        counts.insert(field("Name:"), field("voluntary_ctxt_switches:").parse().unwrap_or_default());
-    }
-    Ok(counts)
-}
-
-fn budget(machine: &mut Machine) -> Result<()> {
-    silence_the_parts(machine)?;
-    const GROUP: &str = "/sys/fs/cgroup/stayput.slice/stayput-status.service";
-    let minutes =
-        std::env::var("STAYPUT_BUDGET_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
-    let used = |machine: &mut Machine| -> Result<(f64, f64)> {
-        let text = machine.probe()?.text(&format!("{GROUP}/cpu.stat"))?;
-        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse::<f64>().ok());
-        Ok((micros.expect("the group counts its processor time") / 1e6, machine.probe()?.uptime()?))
-    };
-    let woken = wake_ups(machine)?;
-    let (cpu, time) = used(machine)?;
-    std::thread::sleep(Duration::from_secs(60 * minutes));
-    let (cpu_after, time_after) = used(machine)?;
-    let share = (cpu_after - cpu) / (time_after - time) * 100.0;
-    for (thread, count) in wake_ups(machine)? {
-        let before = woken.get(&thread).copied().unwrap_or_default();
-        eprintln!(
-            "thread {thread}: {:.1} wake-ups a minute",
-            (count - before) as f64 / (time_after - time) * 60.0
-        );
-    }
-    let bytes = machine.probe()?.text(&format!("{GROUP}/memory.current"))?;
-    let current: u64 = bytes.trim().parse().expect("a number of bytes");
-    let stat = machine.probe()?.text(&format!("{GROUP}/memory.stat"))?;
-    let of = |name: &str| -> u64 {
-        let line = stat.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
-        line.unwrap_or_default()
-    };
-    let (anon, file, kernel) = (of("anon "), of("file "), of("kernel "));
-    eprintln!(
-        "status part: {share:.3} % of a vCPU over {:.0} s; {current} bytes: {anon} of its own, {file} of files, {kernel} of the kernel's",
-        time_after - time
-    );
-    assert!(share <= 0.2, "{share} %");
-    assert!(anon + kernel <= 5_000_000, "{current} bytes: {stat}");
     Ok(())
 }

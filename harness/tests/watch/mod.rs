@@ -1,5 +1,7 @@
 //! Watching the lights from outside for a while, as a person would: what each does, by its rhythm.
 
+pub mod parts;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
