@@ -48,7 +48,8 @@ pub fn kill(machine: &mut Machine, part: Part) -> Result<()> {
     machine.probe()?.run(&["systemctl", "kill", "--kill-whom=main", "--signal=SIGKILL", &unit]).map(drop)
 }
 
-/// The verdict's code, once the box has calmed down: what a start leaves behind is over after a minute.
+/// The verdict's code, once the box has calmed down: what a start leaves behind is over after a minute,
+/// and a part that died is mourned for some seconds.
 pub fn calm(machine: &mut Machine) -> Result<String> {
     let deadline = machine.deadline(Duration::from_secs(180));
     let (mut last, mut since) = (String::new(), Instant::now());
@@ -59,7 +60,8 @@ pub fn calm(machine: &mut Machine) -> Result<String> {
         if last != code {
             (last, since) = (code.to_owned(), Instant::now());
         }
-        let on_its_way = [Code::Booting, Code::Starting].iter().any(|code| last == code.as_str());
+        let on_its_way =
+            [Code::Booting, Code::Starting, Code::PartDead].iter().any(|code| last == code.as_str());
         let lasted = since.elapsed() >= Duration::from_secs(20);
         Ok::<_, stayput_harness::Error>((lasted && !on_its_way && !last.is_empty()).then(|| last.clone()))
     })?;
