@@ -75,7 +75,7 @@ parts! {
     /// Updates of the other slot.
     Update = "update", Always, silent for 600 s;
     /// Lights, screen and STATUS.txt.
-    Status = "status", Always, silent for 30 s;
+    Status = "status", Always, silent for 60 s;
 }
 
 /// All names, for messages.

@@ -25,8 +25,8 @@ use crate::systemd::{Systemd, Told};
 use crate::verdict::{self, Document};
 use crate::{Error, Result};
 
-/// How often the part says that it lives: in its health file, and to systemd's watchdog.
-const BEAT: u64 = 10_000;
+/// How often the part says that it lives: in its health file, and to systemd's watchdog. A third of its silence at most.
+const BEAT: u64 = 20_000;
 
 /// A sign of life that is due as soon as this is given at once when the part is awake for something else: each time that
 /// it wakes costs more than what it does then.
