@@ -80,8 +80,12 @@ fn clean_restart() -> Result<()> {
     assert_eq!(state_found(&mut machine)?, "kept");
     let said = machine.console().since(mark);
     assert!(!said.contains(REPLAYED), "{said}");
-    let failed: Vec<_> = said.lines().filter(|line| line.contains("FAILED")).collect();
+    // systemd begins with /var, which is memory, and with the journal's folder on it in the same moment; where it is too early
+    // for /var, its last step does it, and says that nothing is left.
+    let early = |line: &&str| line.contains("Failed unmounting var.mount");
+    let failed: Vec<_> = said.lines().filter(|line| line.contains("FAILED") && !early(line)).collect();
     assert!(failed.is_empty(), "{failed:#?}");
+    assert!(said.contains("All filesystems unmounted"), "{said}");
     // What proves that the end was on the console at all.
     assert!(said.contains("Reached target") && said.contains("reboot.target"), "{said}");
     Ok(())
