@@ -49,8 +49,12 @@ pub struct Options {
     pub device_tree_seeds: bool,
     /// A hardware watchdog.
     pub watchdog: bool,
-    /// A network card on a user-mode network that leads nowhere.
+    /// A network card on a user-mode network that leads to the loopback of the machine's private network, and no further.
     pub network: bool,
+    /// Ports of that loopback behind which ports of the box are: (there, on the box).
+    pub doors: Vec<(u16, u16)>,
+    /// Where every packet of the network is recorded, as a capture file.
+    pub capture: Option<PathBuf>,
     /// A hat: its screen on a port, its keys on a virtual keyboard.
     pub hat: bool,
     /// The cross-built probe; without it nobody looks inside.
@@ -89,6 +93,8 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
+            doors: Vec::new(),
+            capture: None,
             hat: false,
             probe: None,
             credentials: Vec::new(),
@@ -198,7 +204,14 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
-        line.option("-netdev", "user,id=network");
+        let mut network = "user,id=network".to_owned();
+        for (there, on_the_box) in &options.doors {
+            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{there}-:{on_the_box}"));
+        }
+        line.option("-netdev", network);
+        if let Some(capture) = &options.capture {
+            line.with_path("-object", "filter-dump,id=capture,netdev=network,file=", capture);
+        }
         line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");
     }
     if options.random_source {
