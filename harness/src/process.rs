@@ -14,7 +14,8 @@ use std::time::Duration;
 /// Names the network name space that a program has entered by [`enter_private_network`].
 const PRIVATE: &str = "STAYPUT_PRIVATE_NETWORK";
 /// Raises loopback in the new name space and says which it is, then becomes the program.
-const ENTER: &str = r#"ip link set lo up && export STAYPUT_PRIVATE_NETWORK="$(readlink /proc/self/ns/net)" && exec "$@""#;
+const ENTER: &str =
+    r#"ip link set lo up && export STAYPUT_PRIVATE_NETWORK="$(readlink /proc/self/ns/net)" && exec "$@""#;
 
 /// Goes on in a network of its own, with loopback and nothing else; the machines that this program starts from then on share
 /// it. For the beginning of a program, which it starts once more with the same arguments.

@@ -34,6 +34,7 @@ fn names(kind: &str, count: usize) -> Vec<String> {
 
 fn first(site: &mut Site) -> Result<()> {
     println!("from power on to the first file processed: {:.1} s", site.first.as_secs_f64());
+    site.tell(); // XXX
     site.until_done(&[FIRST.to_owned()])?;
     site.until_shown(Code::Running)?;
     let tally = site.desk.region().simulator().tally();

@@ -33,6 +33,9 @@ const WRONG_CONFIG: u8 = 78;
 /// How often it speaks while it waits: well within its time of silence.
 const SPEAK: Duration = Duration::from_secs(25);
 
+/// How long a network card may take to appear.
+const CARD: Duration = Duration::from_secs(120);
+
 /// What the command line says.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -76,7 +79,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::convert::Infallible, Error> {
-    let board = board::mark(Path::new("/"))?;
+    let board = board_when_there(health)?;
     let proxy = config.network.proxy.as_ref().map(|proxy| proxy.expose());
     let region = Https::new(&endpoint(config), &options.authorities, proxy.as_deref())?;
     let around = Box { places: options.places.clone(), random: SystemRandom::new() };
@@ -100,6 +103,21 @@ fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::
                 break;
             }
             std::thread::sleep(left.min(SPEAK));
+        }
+    }
+}
+
+/// The board's mark. One that is told by its network card has none before the card's driver is there, which is late on a slow
+/// start.
+fn board_when_there(health: &mut Writer) -> Result<String, Error> {
+    let until = now().saturating_add(CARD);
+    loop {
+        match board::mark(Path::new("/")) {
+            Err(Error::NoBoard) if now() < until => {
+                say(health, State::Starting, Code::Activating);
+                std::thread::sleep(CARD / 600);
+            }
+            known => return known,
         }
     }
 }

@@ -68,7 +68,19 @@ impl<D: Disk> Log<D> {
 
     fn at(folder: D::Folder, file: D::File, number: u64, length: u64, end: (Chain, u64)) -> Self {
         let (written, next, buffer) = (end, end, Vec::new());
-        Self { folder, file, number, length, written, next, buffer, time: 0, unsynced: 0, synced: 0, begun: 0 }
+        Self {
+            folder,
+            file,
+            number,
+            length,
+            written,
+            next,
+            buffer,
+            time: 0,
+            unsynced: 0,
+            synced: 0,
+            begun: 0,
+        }
     }
 
     fn begin(disk: &D, folder: D::Folder, number: u64, head: Chain) -> Result<Self> {

@@ -84,7 +84,10 @@ mod tests {
         let region = Region::start(Plan::on_loopback("eu-central-1")).unwrap();
         let activation = region.simulator().activate(1, jiff::Timestamp::MAX);
         let mut settings = Settings::of(&region, "eu-central-1", "amazonaws.com", &activation);
-        settings.door = Some(format!("ssh-ed25519 {} a person", "AAAAC3NzaC1lZDI1NTE5AAAAI".to_owned() + &"A".repeat(43)));
+        settings.door = Some(format!(
+            "ssh-ed25519 {} a person",
+            "AAAAC3NzaC1lZDI1NTE5AAAAI".to_owned() + &"A".repeat(43)
+        ));
         let text = settings.to_toml();
         let read = stayput_config::read(text.as_bytes(), "stayput.toml");
         assert!(read.is_ok(), "{read:?}\n{text}");

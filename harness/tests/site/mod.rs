@@ -71,7 +71,8 @@ pub const FIRST: &str = "first.csv";
 impl Site {
     /// Flashes a card, switches the box on, and waits until it has processed its first file.
     fn open() -> Result<Self> {
-        let place = std::env::var_os("STAYPUT_SCRATCH").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+        let place =
+            std::env::var_os("STAYPUT_SCRATCH").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
         let plan = Plan {
             options: stage::virt(),
             layout: stage::partition::layout(),
@@ -80,7 +81,12 @@ impl Site {
             folder: place.join("stayput-desk"),
         };
         let began = Instant::now();
-        let mut site = Self { desk: Desk::start(plan)?, files: BTreeMap::new(), taken: BTreeSet::new(), first: Duration::ZERO };
+        let mut site = Self {
+            desk: Desk::start(plan)?,
+            files: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            first: Duration::ZERO,
+        };
         site.order([FIRST])?;
         let machine = site.desk.machine();
         let deadline = machine.deadline(LONG);
@@ -147,7 +153,10 @@ impl Site {
         })?;
         if done.is_none() {
             let (moved, depth, verdict) = (self.moved()?.len(), self.depth()?, self.verdict()?);
-            let seen = format!("{moved} of {} files are processed, {depth:?}, the verdict is {verdict}", self.files.len());
+            let seen = format!(
+                "{moved} of {} files are processed, {depth:?}, the verdict is {verdict}",
+                self.files.len()
+            );
             return Err(Error::Late { what: what.to_owned(), allowed: deadline.allowed, seen }.into());
         }
         Ok(())
@@ -185,7 +194,11 @@ impl Site {
             };
             assert!(self.desk.machine().probe()?.read(&path)? == *content, "{path} has changed");
         }
-        assert_eq!(here.len() + moved.len(), self.files.len(), "a file came from nowhere: {here:?}, {moved:?}");
+        assert_eq!(
+            here.len() + moved.len(),
+            self.files.len(),
+            "a file came from nowhere: {here:?}, {moved:?}"
+        );
         let complaints = self.desk.region().simulator().complaints();
         assert!(complaints.is_empty(), "the region complains: {complaints:?}");
         Ok(())
@@ -204,7 +217,7 @@ impl Site {
     }
 
     /// What a person would look at: console, journal, region, screen.
-    fn tell(&mut self) {
+    pub fn tell(&mut self) {
         let exchanges = self.desk.region().recorder().exchanges();
         let from = exchanges.len().saturating_sub(25);
         eprintln!("== the region's last calls");
@@ -212,7 +225,8 @@ impl Site {
             eprintln!("{} {} {:?} {:?}", exchange.at, exchange.host, exchange.call, exchange.status);
         }
         eprintln!("== the console's last lines\n{}", self.desk.machine().console().last(30).join("\n"));
-        let journal = ["journalctl", "--no-pager", "--lines=60", "--output=short-monotonic", "--unit=stayput-*"];
+        let journal =
+            ["journalctl", "--no-pager", "--lines=150", "--output=short-monotonic", "--unit=stayput-*"];
         let journal = self.desk.machine().probe().and_then(|probe| probe.output(&journal));
         eprintln!("== the journal\n{}", journal.unwrap_or_else(|error| error.to_string()));
         if let Some(screen) = self.desk.machine().screen().now() {
@@ -225,4 +239,3 @@ impl Site {
 pub fn content(name: &str) -> Vec<u8> {
     name.bytes().cycle().take(1 + name.len() * 7 % 3000).collect()
 }
-
