@@ -51,8 +51,9 @@ pub struct Options {
     pub watchdog: bool,
     /// A network card on a user-mode network that leads to the loopback of the machine's private network, and no further.
     pub network: bool,
-    /// Ports of that loopback behind which ports of the box are: (there, on the box).
-    pub doors: Vec<(u16, u16)>,
+    /// TCP ports of the box that a program beside the machine reaches at 127.0.0.1, each under its own number. The box
+    /// must have the address that the user-mode network's DHCP gives.
+    pub forwards: Vec<u16>,
     /// Where every packet of the network is recorded, as a capture file.
     pub capture: Option<PathBuf>,
     /// A hat: its screen on a port, its keys on a virtual keyboard.
@@ -93,7 +94,7 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
-            doors: Vec::new(),
+            forwards: Vec::new(),
             capture: None,
             hat: false,
             probe: None,
@@ -204,11 +205,9 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
-        let mut network = "user,id=network".to_owned();
-        for (there, on_the_box) in &options.doors {
-            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{there}-:{on_the_box}"));
-        }
-        line.option("-netdev", network);
+        let forward = |port: &u16| format!(",hostfwd=tcp:127.0.0.1:{port}-:{port}");
+        let forwards: String = options.forwards.iter().map(forward).collect();
+        line.option("-netdev", format!("user,id=network{forwards}"));
         if let Some(capture) = &options.capture {
             line.with_path("-object", "filter-dump,id=capture,netdev=network,file=", capture);
         }

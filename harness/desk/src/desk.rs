@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::SignedDuration;
 use stayput_card::Layout;
-use stayput_harness::{Card, Machine, Options};
+use stayput_harness::{Card, Machine, Options, Patience};
 use stayput_region::{Keep, Region, simulator::Activation};
 
 use crate::{Emulator, Error, Queue, Result, Settings, put};
@@ -98,6 +98,11 @@ impl Desk {
     /// Puts the settings onto the card, while the box is off.
     pub fn settle(&self) -> Result<()> {
         put(&self.card, &self.plan.layout, "stayput.toml", Some(self.settings.to_toml().as_bytes()))
+    }
+
+    /// How long to believe that something will still happen.
+    pub fn patience(&self) -> Patience {
+        self.plan.options.patience
     }
 
     /// The card.

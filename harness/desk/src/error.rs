@@ -33,6 +33,16 @@ pub enum Error {
         /// What it said.
         log: PathBuf,
     },
+    /// A step of the tour did not come true.
+    #[error("{step}: that did not come true within {seconds} s. {seen}")]
+    Step {
+        /// The step, as the person was told of it.
+        step: &'static str,
+        /// How long was waited.
+        seconds: u64,
+        /// What was seen instead.
+        seen: String,
+    },
     /// A call of ours to the emulator failed.
     #[error("{call} failed: {why}")]
     Call {

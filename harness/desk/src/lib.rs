@@ -7,15 +7,19 @@
 //! `stayput run` shows a desk to a person; the stage `e2e` tests on it.
 
 mod desk;
+mod door;
 mod emulator;
 mod error;
 mod parcel;
 mod queue;
 mod settings;
+mod tour;
 
 pub use desk::{Desk, Plan};
+pub use door::{Account, Call, Door};
 pub use emulator::Emulator;
 pub use error::{Error, Result};
 pub use parcel::put;
 pub use queue::{Depth, Queue};
 pub use settings::Settings;
+pub use tour::Tour;

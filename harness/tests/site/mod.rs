@@ -217,7 +217,7 @@ impl Site {
     }
 
     /// What a person would look at: console, journal, region, screen.
-    pub fn tell(&mut self) {
+    fn tell(&mut self) {
         let exchanges = self.desk.region().recorder().exchanges();
         let from = exchanges.len().saturating_sub(25);
         eprintln!("== the region's last calls");
@@ -226,7 +226,7 @@ impl Site {
         }
         eprintln!("== the console's last lines\n{}", self.desk.machine().console().last(30).join("\n"));
         let journal =
-            ["journalctl", "--no-pager", "--lines=150", "--output=short-monotonic", "--unit=stayput-*"];
+            ["journalctl", "--no-pager", "--lines=60", "--output=short-monotonic", "--unit=stayput-*"];
         let journal = self.desk.machine().probe().and_then(|probe| probe.output(&journal));
         eprintln!("== the journal\n{}", journal.unwrap_or_else(|error| error.to_string()));
         if let Some(screen) = self.desk.machine().screen().now() {

@@ -125,9 +125,18 @@ pub struct RunArgs {
     /// Memory of the machine in MiB
     #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u32).range(256..=4096))]
     pub memory: u32,
-    /// No lights and no screen: only the console, as where there is no terminal
+    /// The box alone, in a network that leads nowhere: no region, no queue, no tour
     #[arg(long)]
+    pub alone: bool,
+    /// No lights and no screen: only the console, as where there is no terminal; the box alone
+    #[arg(long, conflicts_with = "script")]
     pub console: bool,
+    /// The tour as lines of text, without a person; it fails where a step does not come true
+    #[arg(long, conflicts_with = "alone")]
+    pub script: bool,
+    /// The emulator behind the region (default: where scripts/emulator puts it)
+    #[arg(long, value_name = "PROGRAM")]
+    pub emulator: Option<PathBuf>,
 }
 
 /// `stayput show`

@@ -7,7 +7,8 @@ use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifier
 use crossterm::style::{Attribute, Color, Print, ResetColor, SetAttribute, SetForegroundColor};
 use crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use crossterm::{cursor, execute, queue, terminal};
-use stayput_harness::{Machine, Options, Told};
+use stayput_desk::Tour;
+use stayput_harness::{Leds, Machine, Told};
 use stayput_hat::Key;
 
 use super::paint::{Ink, Line, Scene, paint};
@@ -17,15 +18,47 @@ const LOOK: Duration = Duration::from_millis(50);
 /// How long a key is down when it is pressed for a short time: a terminal does not tell when it comes up.
 const PRESS: Duration = Duration::from_millis(150);
 
-/// Boots the machine and shows it until it ends or the person ends it.
-pub fn run(mut options: Options) -> anyhow::Result<()> {
-    options.hat = true;
-    let told = Told::watch()?;
-    let mut machine = Machine::start(options)?;
+/// What is shown: a machine, alone or on a desk with a tour around it.
+pub enum Shown {
+    /// Alone.
+    Alone(Box<Machine>),
+    /// On a desk.
+    Tour(Box<Tour>),
+}
+
+impl Shown {
+    fn machine(&mut self) -> &mut Machine {
+        match self {
+            Self::Alone(machine) => machine,
+            Self::Tour(tour) => tour.desk().machine(),
+        }
+    }
+
+    /// Goes on with the tour, if there is one; its lines so far.
+    fn look(&mut self, leds: Leds) -> anyhow::Result<Vec<String>> {
+        match self {
+            Self::Alone(_) => Ok(Vec::new()),
+            Self::Tour(tour) => {
+                tour.look(leds)?;
+                let mut lines = tour.lines().to_vec();
+                if tour.is_over() {
+                    lines.push("The tour is over. The box goes on; Ctrl-C ends it.".to_owned());
+                }
+                Ok(lines)
+            }
+        }
+    }
+}
+
+/// Shows it until it ends or the person ends it.
+pub fn run(mut shown: Shown, told: &Told) -> anyhow::Result<()> {
     let mut terminal = Terminal::enter()?;
-    let ended = watch(&mut machine, &mut terminal, &told);
+    let ended = watch(&mut shown, &mut terminal, told);
     drop(terminal);
-    match (ended, machine.ended_by_itself()) {
+    if let Shown::Tour(tour) = &shown {
+        tour.lines().iter().for_each(|line| println!("{line}"));
+    }
+    match (ended, shown.machine().ended_by_itself()) {
         // What could not be asked any more was asked of a machine that had just ended.
         (_, Some(status)) if status.success() => {
             println!("The box has switched itself off.");
@@ -36,16 +69,20 @@ pub fn run(mut options: Options) -> anyhow::Result<()> {
     }
 }
 
-fn watch(machine: &mut Machine, terminal: &mut Terminal, told: &Told) -> anyhow::Result<()> {
+fn watch(shown: &mut Shown, terminal: &mut Terminal, told: &Told) -> anyhow::Result<()> {
     let mut fingers = Fingers::default();
     let mut console_only = false;
-    while !told.to_end() && machine.ended_by_itself().is_none() {
+    while !told.to_end() && shown.machine().ended_by_itself().is_none() {
+        let leds = shown.machine().leds()?;
+        let told = shown.look(leds)?;
+        let machine = shown.machine();
         fingers.lift(machine)?;
         let (columns, rows) = terminal::size()?;
         let scene = Scene {
-            leds: machine.leds()?,
+            leds,
             screen: machine.screen().now(),
             held: fingers.held.map(Key::name),
+            told,
             console: machine.console().last(usize::from(rows)),
             console_only,
         };

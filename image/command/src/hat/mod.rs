@@ -4,7 +4,7 @@ mod desk;
 mod paint;
 pub mod png;
 
-pub use desk::run as on_terminal;
+pub use desk::{Shown, run as on_terminal};
 
 use anyhow::Context;
 use stayput_hat::{Page, View, draw};

@@ -36,6 +36,8 @@ pub struct Scene {
     pub screen: Option<Published>,
     /// A key that is held, by its name.
     pub held: Option<&'static str>,
+    /// What a tour has told, the newest at the end.
+    pub told: Vec<String>,
     /// The console's last lines, the newest at the end; as many as the terminal has rows.
     pub console: Vec<String>,
     /// The console alone was asked for.
@@ -48,6 +50,8 @@ const LARGE: (usize, usize) = (WIDTH as usize, HEIGHT as usize / 2);
 const SMALL: (usize, usize) = (WIDTH as usize / 2, HEIGHT as usize / 4);
 /// Lines beside the screen and its frame: lights, keys, and a few of the console.
 const OTHERS: usize = 2 + 4;
+/// Lines of a tour that are shown at once.
+const TOLD: usize = 8;
 /// From here on the screen is dim: between a sixth of the least brightness and all of it there is no saying which.
 const DIM_BELOW: u8 = 64;
 
@@ -67,6 +71,8 @@ pub fn paint(scene: &Scene, columns: usize, rows: usize) -> Vec<Line> {
         }
     }
     lines.push(keys(scene));
+    let told = &scene.told[scene.told.len().saturating_sub(TOLD.min(rows.saturating_sub(lines.len())))..];
+    lines.extend(told.iter().map(|line| vec![(Ink::Bold, printable(line))]));
     let room = rows.saturating_sub(lines.len());
     let from = scene.console.len().saturating_sub(room);
     lines.extend(scene.console[from..].iter().map(|line| vec![(Ink::Plain, printable(line))]));
@@ -182,6 +188,7 @@ mod tests {
             held: None,
             console: (0..200).map(|number| format!("line {number}")).collect(),
             console_only: false,
+            told: Vec::new(),
         }
     }
 
