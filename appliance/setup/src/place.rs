@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::file::{self, Access};
-use crate::plan::{File, Folder, Plan};
+use crate::plan::{File, Folder, Link, Plan};
 use crate::{Error, Result};
 
 /// Where things are on the box, or in a test.
@@ -43,8 +43,9 @@ impl Default for Places {
 pub fn place(plan: &Plan, places: &Places) -> Vec<Error> {
     let files = plan.files.iter().map(|planned| put(planned, places));
     let rest = [zone(&plan.zone, places), authorities(&plan.authorities, places)];
+    let links = plan.links.iter().map(|Link { path, to }| link(Path::new(to), &places.run.join(path)));
     let folders = plan.folders.iter().map(|planned| folder(planned, places));
-    files.chain(rest).chain(folders).filter_map(Result::err).collect()
+    files.chain(rest).chain(links).chain(folders).filter_map(Result::err).collect()
 }
 
 /// Gives the box its name.
@@ -58,6 +59,13 @@ fn put(planned: &File, places: &Places) -> Result<()> {
     make_parents(&path)?;
     let (mode, owner) = planned.readers.access();
     file::replace(&path, text.as_bytes(), Access { mode, owner: places.give.then_some(owner) }, false)
+}
+
+/// Puts a text below `/run` that everybody may read.
+pub(crate) fn public(path: &str, text: &str, places: &Places) -> Result<()> {
+    let path = places.run.join(path);
+    make_parents(&path)?;
+    file::replace(&path, text.as_bytes(), Access { mode: 0o644, owner: places.give.then_some((0, 0)) }, false)
 }
 
 fn make_parents(path: &Path) -> Result<()> {

@@ -55,11 +55,13 @@ fn files_links_and_folders_are_where_the_plan_says() {
     );
     assert_eq!(mode(&run("stayput/courier.env")), 0o600);
     assert_eq!(mode(&run("stayput/identity/stayput.toml")), 0o600);
+    assert_eq!(mode(&run("stayput/door/keys/drop")), 0o640);
+    assert_eq!(fs::read_link(run("stayput/door/source")).unwrap(), Path::new("/data/in/files"));
     assert_eq!(fs::read_link(run("stayput/localtime")).unwrap(), places.zones.join("Europe/Berlin"));
     assert_eq!(fs::read_to_string(run("stayput/ca.pem")).unwrap(), format!("public\n{PEM}"));
     let data = |name: &str| folder.path().join("data").join(name);
-    assert_eq!((mode(&data("in/files")), mode(&data("in"))), (0o1770, 0o755));
-    assert_eq!((mode(&data("out")), mode(&data("ledger"))), (0o770, 0o700));
+    assert_eq!((mode(&data("in/files")), mode(&data("in"))), (0o1730, 0o755));
+    assert_eq!((mode(&data("out")), mode(&data("ledger"))), (0o2770, 0o700));
 }
 
 #[test]
@@ -68,8 +70,13 @@ fn what_the_settings_do_not_want_any_more_is_taken_away() {
     let places = places(folder.path());
     assert!(place(&full(), &places).is_empty());
     assert!(place(&plan(None), &places).is_empty());
-    for gone in ["systemd/network/10-stayput.network", "stayput/worker.env", "stayput/identity/stayput.toml"]
-    {
+    for gone in [
+        "systemd/network/10-stayput.network",
+        "stayput/worker.env",
+        "stayput/identity/stayput.toml",
+        "stayput/firewall/20-door.nft",
+        "stayput/door/keys/drop",
+    ] {
         assert!(!places.run.join(gone).exists(), "{gone}");
     }
     assert_eq!(fs::read_link(places.run.join("stayput/ca.pem")).unwrap(), places.authorities);
