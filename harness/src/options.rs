@@ -51,6 +51,9 @@ pub struct Options {
     pub watchdog: bool,
     /// A network card on a user-mode network that leads nowhere.
     pub network: bool,
+    /// TCP ports of the box that a program beside the machine reaches at 127.0.0.1, each under its own number. The box
+    /// must have the address that the user-mode network's DHCP gives.
+    pub forwards: Vec<u16>,
     /// A hat: its screen on a port, its keys on a virtual keyboard.
     pub hat: bool,
     /// The cross-built probe; without it nobody looks inside.
@@ -89,6 +92,7 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
+            forwards: Vec::new(),
             hat: false,
             probe: None,
             credentials: Vec::new(),
@@ -198,7 +202,9 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
-        line.option("-netdev", "user,id=network");
+        let forward = |port: &u16| format!(",hostfwd=tcp:127.0.0.1:{port}-:{port}");
+        let forwards: String = options.forwards.iter().map(forward).collect();
+        line.option("-netdev", format!("user,id=network{forwards}"));
         line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");
     }
     if options.random_source {
@@ -301,6 +307,12 @@ mod tests {
         assert!(said.contains("virtserialport,chardev=hat,name=stayput.oled"), "{said}");
         assert!(said.contains("virtio-keyboard-pci"), "{said}");
         assert_eq!(said.matches("virtio-serial-pci").count(), 1, "{said}");
+    }
+
+    #[test]
+    fn a_port_of_the_box_is_reached_from_beside_the_machine_and_from_nowhere_else() {
+        let said = said(&Options { forwards: vec![22], ..virt() }, ConsoleEnd::Socket);
+        assert!(said.contains("user,id=network,hostfwd=tcp:127.0.0.1:22-:22 "), "{said}");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, fchmod, fsync, ftruncate, futimens, linkat, openat, statat,
+    AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, fchmod, fsync, ftruncate, futimens, linkat, openat,
+    statat,
 };
 use rustix::io::{Errno, pwrite};
 
@@ -38,10 +39,13 @@ const TAKEN: Refusal =
     Refusal::failed("a file of this name is there already, and nothing is overwritten: choose another name");
 const FULL: Refusal = Refusal::failed("the box has no room for more: tell whoever looks after it, or wait");
 const UNREADABLE: Refusal = Refusal::denied("this account only adds files: it reads and lists none");
-const HANDED_IN: Refusal = Refusal::denied("the file is handed in: it can no longer be changed, renamed or removed");
+const HANDED_IN: Refusal =
+    Refusal::denied("the file is handed in: it can no longer be changed, renamed or removed");
 const NO_FOLDERS: Refusal = Refusal::denied("there are no folders behind this door: put files in one by one");
-const GAP: Refusal = Refusal::failed("bytes are missing in front of these: the file was thrown away, send it again");
-const LOST: Refusal = Refusal::failed("the box's card did not take the bytes: the file was thrown away, send it again");
+const GAP: Refusal =
+    Refusal::failed("bytes are missing in front of these: the file was thrown away, send it again");
+const LOST: Refusal =
+    Refusal::failed("the box's card did not take the bytes: the file was thrown away, send it again");
 const MANY: Refusal = Refusal::failed("too many files are open at the same time");
 
 /// A file without a name.
@@ -59,7 +63,10 @@ struct Upload {
 
 #[derive(Debug)]
 enum Open {
-    File { name: Vec<u8>, upload: Upload },
+    File {
+        name: Vec<u8>,
+        upload: Upload,
+    },
     /// What is left of a list.
     List(Vec<Entry>),
 }
@@ -155,7 +162,8 @@ impl Intake {
     }
 
     fn close(&mut self, number: &[u8]) -> Result<Answer, Refusal> {
-        let Open::File { name, upload } = self.open.remove(&handle(number)?).ok_or(Refusal::NO_HANDLE)? else {
+        let Open::File { name, upload } = self.open.remove(&handle(number)?).ok_or(Refusal::NO_HANDLE)?
+        else {
             return Ok(Answer::Done);
         };
         if let Some(why) = upload.broken {
@@ -368,9 +376,8 @@ fn link(file: &OwnedFd, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()>
 }
 
 fn is_temporary(name: &[u8]) -> bool {
-    let ends = |end: &&[u8]| {
-        name.len() > end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end)
-    };
+    let ends =
+        |end: &&[u8]| name.len() > end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
     TEMPORARY.iter().any(|end| ends(end))
 }
 
@@ -379,7 +386,9 @@ fn refusal(error: Errno) -> Refusal {
         Errno::EXIST => TAKEN,
         Errno::NOSPC | Errno::DQUOT => FULL,
         Errno::NAMETOOLONG => Refusal::failed("the name is too long: shorten it"),
-        Errno::ROFS => Refusal::failed("the box's card takes nothing any more: tell whoever looks after the box"),
+        Errno::ROFS => {
+            Refusal::failed("the box's card takes nothing any more: tell whoever looks after the box")
+        }
         _ => LOST,
     }
 }

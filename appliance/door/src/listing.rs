@@ -28,7 +28,8 @@ pub(crate) fn entry(name: &[u8], attributes: Attributes) -> Entry {
         (0..9).map(|bit| if mode & (0o400 >> bit) == 0 { '-' } else { ['r', 'w', 'x'][bit % 3] }).collect();
     let (year, month, day) = date(attributes.times.map_or(0, |(_, modified)| modified));
     let size = attributes.size.unwrap_or(0);
-    let mut line = format!("-{letters}    1 stayput  stayput  {size:>12} {month} {day:>2}  {year} ").into_bytes();
+    let mut line =
+        format!("-{letters}    1 stayput  stayput  {size:>12} {month} {day:>2}  {year} ").into_bytes();
     line.extend(name);
     Entry { name: name.to_vec(), line, attributes }
 }

@@ -19,10 +19,12 @@ const MOST: usize = 64;
 /// How the caller sees every file, whatever its bits: he may read it.
 const SEEN: u32 = 0o444;
 
-const READING_ONLY: Refusal = Refusal::denied("this account only reads and removes results: it adds and changes nothing");
+const READING_ONLY: Refusal =
+    Refusal::denied("this account only reads and removes results: it adds and changes nothing");
 const UNREADABLE: Refusal =
     Refusal::denied("the box does not let this account read the file: tell whoever looks after it");
-const FAULT: Refusal = Refusal::failed("the box's card cannot be read here: tell whoever looks after the box");
+const FAULT: Refusal =
+    Refusal::failed("the box's card cannot be read here: tell whoever looks after the box");
 const MANY: Refusal = Refusal::failed("too many files are open at the same time");
 
 #[derive(Debug)]
@@ -61,7 +63,11 @@ impl Outlet {
     /// A plain file of that name; whatever else lies there does not exist here.
     fn look(&self, name: &[u8]) -> Result<Stat, Refusal> {
         let found = statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).map_err(refusal)?;
-        if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile { Ok(found) } else { Err(Refusal::NO_FILE) }
+        if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+            Ok(found)
+        } else {
+            Err(Refusal::NO_FILE)
+        }
     }
 
     fn open(&mut self, path: &[u8]) -> Result<Answer, Refusal> {
@@ -114,7 +120,9 @@ impl Outlet {
             let found = found.map_err(refusal)?;
             let name = found.file_name().to_bytes();
             // One that is removed in this moment is no longer one.
-            if !is_own(name) && let Ok(stat) = self.look(name) {
+            if !is_own(name)
+                && let Ok(stat) = self.look(name)
+            {
                 entries.push(listing::entry(name, attributes(&stat)));
             }
         }

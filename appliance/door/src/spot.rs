@@ -30,7 +30,9 @@ pub(crate) fn spot(path: &[u8]) -> Result<Spot<'_>, Refusal> {
     match steps[..] {
         [] => Ok(Spot::Folder),
         [name] => check(name).map(Spot::Name),
-        _ => Err(Refusal { code: 2, says: "there are no folders behind this door: use the one that it opens" }),
+        _ => {
+            Err(Refusal { code: 2, says: "there are no folders behind this door: use the one that it opens" })
+        }
     }
 }
 

@@ -84,7 +84,9 @@ impl Attributes {
         out.extend(flags.to_be_bytes());
         out.extend(self.size.into_iter().flat_map(u64::to_be_bytes));
         out.extend(self.mode.into_iter().flat_map(u32::to_be_bytes));
-        out.extend(self.times.into_iter().flat_map(|(read, changed)| [read, changed]).flat_map(u32::to_be_bytes));
+        out.extend(
+            self.times.into_iter().flat_map(|(read, changed)| [read, changed]).flat_map(u32::to_be_bytes),
+        );
     }
 }
 
@@ -92,22 +94,57 @@ impl Attributes {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the requests are the draft's")]
 pub enum Request<'a> {
-    Open { path: &'a [u8], flags: Flags, attributes: Attributes },
-    Close { handle: &'a [u8] },
-    Read { handle: &'a [u8], offset: u64, length: u32 },
-    Write { handle: &'a [u8], offset: u64, bytes: &'a [u8] },
+    Open {
+        path: &'a [u8],
+        flags: Flags,
+        attributes: Attributes,
+    },
+    Close {
+        handle: &'a [u8],
+    },
+    Read {
+        handle: &'a [u8],
+        offset: u64,
+        length: u32,
+    },
+    Write {
+        handle: &'a [u8],
+        offset: u64,
+        bytes: &'a [u8],
+    },
     /// Of the name or, for there are no links here, of what it leads to.
-    Stat { path: &'a [u8] },
-    FileStat { handle: &'a [u8] },
-    SetStat { path: &'a [u8], attributes: Attributes },
-    FileSetStat { handle: &'a [u8], attributes: Attributes },
-    OpenFolder { path: &'a [u8] },
-    ReadFolder { handle: &'a [u8] },
-    Remove { path: &'a [u8] },
+    Stat {
+        path: &'a [u8],
+    },
+    FileStat {
+        handle: &'a [u8],
+    },
+    SetStat {
+        path: &'a [u8],
+        attributes: Attributes,
+    },
+    FileSetStat {
+        handle: &'a [u8],
+        attributes: Attributes,
+    },
+    OpenFolder {
+        path: &'a [u8],
+    },
+    ReadFolder {
+        handle: &'a [u8],
+    },
+    Remove {
+        path: &'a [u8],
+    },
     MakeFolder,
     RemoveFolder,
-    RealPath { path: &'a [u8] },
-    Rename { old: &'a [u8], new: &'a [u8] },
+    RealPath {
+        path: &'a [u8],
+    },
+    Rename {
+        old: &'a [u8],
+        new: &'a [u8],
+    },
     /// Links, and extensions, of which none were offered.
     Unknown,
 }

@@ -84,7 +84,9 @@ fn nothing_is_overwritten_whenever_the_name_was_taken() {
     let path = folder.path().join("a.csv");
     fs::write(&path, "the first").unwrap();
     let mut caller = Caller::adding(folder.path());
-    for flags in [WRITE, WRITE | CREATE, WRITE | CREATE | TRUNCATE, WRITE | APPEND, WRITE | CREATE | EXCLUSIVE] {
+    for flags in
+        [WRITE, WRITE | CREATE, WRITE | CREATE | TRUNCATE, WRITE | APPEND, WRITE | CREATE | EXCLUSIVE]
+    {
         assert_eq!(code(caller.open("a.csv", flags)), FAILED);
     }
     // While it comes, somebody else is faster.
@@ -135,7 +137,10 @@ fn what_was_handed_in_is_out_of_its_callers_hands() {
     let usual = Attributes { mode: Some(0o666), times: Some((1, 1)), size: None };
     caller.set("a.csv", usual).unwrap();
     let after = fs::metadata(folder.path().join("a.csv")).unwrap();
-    assert_eq!((after.ctime_nsec(), after.mtime(), after.mode()), (before.ctime_nsec(), before.mtime(), before.mode()));
+    assert_eq!(
+        (after.ctime_nsec(), after.mtime(), after.mode()),
+        (before.ctime_nsec(), before.mtime(), before.mode())
+    );
 }
 
 #[test]

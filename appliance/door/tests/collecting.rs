@@ -33,7 +33,8 @@ fn as_much_is_read_at_once_as_was_asked_for_within_bounds() {
     let mut caller = Caller::collecting(folder.path());
     let handle = caller.open("a", READ).unwrap();
     for (asked, given) in [(32_768, 32_768), (200_000, 200_000), (u32::MAX, 256 * 1024 - 64)] {
-        let Answer::Bytes(bytes) = caller.ask(Request::Read { handle: &handle, offset: 0, length: asked }).unwrap()
+        let Answer::Bytes(bytes) =
+            caller.ask(Request::Read { handle: &handle, offset: 0, length: asked }).unwrap()
         else {
             panic!()
         };
@@ -48,7 +49,9 @@ fn nothing_is_added_and_nothing_changed() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("a"), "content").unwrap();
     let mut caller = Caller::collecting(folder.path());
-    for flags in [WRITE, WRITE | CREATE, READ | CREATE, READ | TRUNCATE, READ | APPEND, READ | WRITE, CREATE, 0] {
+    for flags in
+        [WRITE, WRITE | CREATE, READ | CREATE, READ | TRUNCATE, READ | APPEND, READ | WRITE, CREATE, 0]
+    {
         for name in ["a", "new"] {
             assert_eq!(caller.open(name, flags).unwrap_err().code, 3, "{name} {flags}");
         }

@@ -77,7 +77,9 @@ fn what_is_no_packet_ends_the_call_and_what_is_no_request_is_told_so() {
     for broken in [&long[..], &[0, 0, 0, 0], &[0, 0, 0, 1, 4], &[0, 0, 0, 9, 4, 0, 0, 0, 1]] {
         assert_eq!(served(&mut desk, broken), (Ended::Broken, Vec::new()), "{broken:?}");
     }
-    for (kind, rest, code) in [(4, &b"\0\0\0\x09x"[..], 5), (4, b"\0\0\0\0x", 5), (200, b"whatever", 8), (99, b"", 8)] {
+    for (kind, rest, code) in
+        [(4, &b"\0\0\0\x09x"[..], 5), (4, b"\0\0\0\0x", 5), (200, b"whatever", 8), (99, b"", 8)]
+    {
         let (ended, answers) = served(&mut desk, &packet(kind, &[&[0, 0, 0, 7], rest]));
         assert_eq!((ended, &answers[4..13]), (Ended::Hung, &[101, 0, 0, 0, 7, 0, 0, 0, code][..]), "{kind}");
     }
@@ -85,7 +87,8 @@ fn what_is_no_packet_ends_the_call_and_what_is_no_request_is_told_so() {
 
 /// Requests that are nearly right reach further than noise.
 fn anything() -> impl Strategy<Value = Vec<u8>> {
-    let path = prop::sample::select(vec!["a", "a.part", "/", "..", "b/c", "theirs", ".stayput-1.part", "link"]);
+    let path =
+        prop::sample::select(vec!["a", "a.part", "/", "..", "b/c", "theirs", ".stayput-1.part", "link"]);
     let path = path.prop_map(|path| text(path.as_bytes()));
     let number = prop_oneof![0..4_u32, any::<u32>()].prop_map(|number| number.to_be_bytes().to_vec());
     let handle = (0..4_u32).prop_map(|number| text(&number.to_be_bytes()));

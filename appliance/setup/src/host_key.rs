@@ -66,7 +66,8 @@ impl HostKey {
     /// The key in a file's bytes; `None` unless it is to the byte what [`HostKey::to_text`] writes.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
-        let body: String = text.strip_prefix(BEGIN)?.trim_end().strip_suffix(END)?.split_whitespace().collect();
+        let body: String =
+            text.strip_prefix(BEGIN)?.trim_end().strip_suffix(END)?.split_whitespace().collect();
         let binary = STANDARD.decode(body).ok()?;
         // Everything in front of the seed has a fixed length, for there is one kind of key.
         let before = MAGIC.len() + 8 + 8 + 4 + 4 + (4 + 51) + 4;

@@ -2,7 +2,7 @@
 //! than none, and the box must come up.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
@@ -68,12 +68,14 @@ pub(crate) fn public(path: &str, text: &str, places: &Places) -> Result<()> {
     file::replace(&path, text.as_bytes(), Access { mode: 0o644, owner: places.give.then_some((0, 0)) }, false)
 }
 
+/// Makes the folders above a file where they are missing, each open to pass.
 fn make_parents(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     if parent.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(Error::io("make", parent))?;
+    make_parents(parent)?;
+    fs::create_dir(parent).map_err(Error::io("make", parent))?;
     // The umask has taken bits away that the readers, who are other users, need.
     fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).map_err(Error::io("protect", parent))
 }

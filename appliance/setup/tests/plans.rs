@@ -199,8 +199,10 @@ fn networks_that_overlap_and_the_whole_world_are_rules_of_their_own() {
 fn the_sets_that_networkd_fills_are_those_of_the_firewall() {
     let text = HOST.replace("CODE", "EXAMPLE/CodeOf20Char") + DOOR;
     let plan = plan(Some(&settings(&text)));
-    let (link, firewall) = (file(&plan, "systemd/network/10-stayput.network"), tree("overlay/etc/nftables.conf"));
-    let sets: Vec<_> = link.lines().filter_map(|line| line.strip_prefix("NFTSet=prefix:inet:stayput:")).collect();
+    let (link, firewall) =
+        (file(&plan, "systemd/network/10-stayput.network"), tree("overlay/etc/nftables.conf"));
+    let sets: Vec<_> =
+        link.lines().filter_map(|line| line.strip_prefix("NFTSet=prefix:inet:stayput:")).collect();
     assert_eq!(sets, ["here", "here6"]);
     for set in sets {
         assert!(firewall.contains(&format!("    set {set} {{")), "{set}");

@@ -80,7 +80,9 @@ impl Caller {
     }
 
     pub fn list(&mut self, path: &str) -> Result<Vec<String>, Refusal> {
-        let Answer::Handle(number) = self.ask(Request::OpenFolder { path: path.as_bytes() })? else { panic!() };
+        let Answer::Handle(number) = self.ask(Request::OpenFolder { path: path.as_bytes() })? else {
+            panic!()
+        };
         let handle = number.to_be_bytes();
         let mut names = Vec::new();
         loop {

@@ -25,7 +25,7 @@ pub(super) fn link(settings: &Settings) -> Option<String> {
             line("IPv6AcceptRA", &"yes");
         }
         // The address is the file's alone: no router may add another.
-        Addressing::Static { address, gateway } => {
+        Addressing::Static { gateway, .. } => {
             line("DHCP", &"no");
             line("IPv6AcceptRA", &"no");
             line("Gateway", &gateway);
