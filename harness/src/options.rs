@@ -316,6 +316,12 @@ mod tests {
     }
 
     #[test]
+    fn a_port_of_the_box_is_reached_from_beside_the_machine_and_from_nowhere_else() {
+        let said = said(&Options { forwards: vec![22], ..virt() }, ConsoleEnd::Socket);
+        assert!(said.contains("user,id=network,hostfwd=tcp:127.0.0.1:22-:22 "), "{said}");
+    }
+
+    #[test]
     fn the_sibling_gets_an_sd_card_and_nothing_virtual() {
         let said = said(&Options::orange_pi_pc("/i", "/s"), ConsoleEnd::Socket);
         assert!(said.contains("-machine orangepi-pc -drive if=sd,format=qcow2,file=/h/card"), "{said}");

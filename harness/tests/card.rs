@@ -95,7 +95,7 @@ fn kept() -> Result<()> {
     assert_sound(&state);
     assert_sound(&data);
     // Owners and permissions are those of the accounts: mover, and the doors' groups.
-    for (name, mode, group) in [("source", "1770", 803), ("destination", "770", 804)] {
+    for (name, mode, group) in [("source", "1730", 803), ("destination", "2770", 804)] {
         let stat = debugfs("-c", &format!("stat /{name}"), &data);
         let words: Vec<_> = stat.split_whitespace().collect();
         let given = words.windows(2).find(|two| two[0] == "Mode:").map(|two| two[1].trim_start_matches('0'));

@@ -2,13 +2,11 @@
 
 mod stage;
 
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stage::partition::layout;
-use stayput_card::fat;
-use stayput_harness::{Card, Error, Machine, Probe, Result};
+use stage::settings::{card, put};
+use stayput_harness::{Error, Machine, Probe, Result};
 use stayput_health::{Code, Part, Report, State};
 
 fn main() -> ExitCode {
@@ -19,7 +17,6 @@ fn main() -> ExitCode {
 }
 
 const MIB: u64 = 1 << 20;
-const CARD: u64 = 4096 * MIB;
 
 const GOOD: &str = r#"version = 1
 
@@ -56,23 +53,6 @@ const CONFIRMED: &str = "/var/lib/stayput/clock/confirmed";
 
 /// Where the box's name is that programs see.
 const NAME: &str = "/proc/sys/kernel/hostname";
-
-fn card(folder: &Path) -> Result<Card> {
-    Card::flash(&folder.join("card.img"), Path::new(&stage::input("STAYPUT_IMAGE")), CARD)
-}
-
-/// Puts a file on the person's partition in the place of the one before, or takes it away.
-fn put(card: &Card, text: Option<&str>) -> Result<()> {
-    let layout = layout();
-    let part = layout.partition("stayput").expect("a partition of the table");
-    let kind = part.fat.as_ref().expect("it is a FAT");
-    let bytes = card.read(part.start, part.size as usize)?;
-    let mut files = fat::files(&kind.label, &bytes).expect("the files of a FAT");
-    files.retain(|(name, _)| name != "stayput.toml");
-    files.extend(text.map(|text| ("stayput.toml".to_owned(), text.replace('\n', "\r\n").into_bytes())));
-    let files: Vec<_> = files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
-    card.write(part.start, &fat::image(kind, part.size, &files).expect("a FAT"))
-}
 
 fn report(probe: &mut Probe) -> Result<Report> {
     let path = format!("{}/{}", stayput_health::DIRECTORY, Part::Setup.file_name());

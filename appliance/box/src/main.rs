@@ -26,6 +26,11 @@ const PARTS: &[Part] = &[
     },
     Part { name: "clock", does: "sets the clock by the region's word", main: stayput_setup::clock::main },
     Part {
+        name: "door",
+        does: "takes and gives out files, for a caller of the SFTP door",
+        main: stayput_door::main,
+    },
+    Part {
         name: "identity",
         does: "registers the box with the region and keeps its credentials fresh",
         main: stayput_identity::main,

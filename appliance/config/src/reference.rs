@@ -113,7 +113,7 @@ Refused:
   box's network.
 - `runtime = "ecs"`, the default, without `[ecs] cluster`; `runtime = "host"` without `queue`.
 - A queue in another region than the activation.
-- Source and destination inside each other, or the same with an empty suffix.
+- Source and destination inside each other, the same with an empty suffix, or the same with `collect_keys`.
 - `http://` without `plain_http = true`.
 - Two lights on one line or with one name; the same bucket and prefix twice.
 

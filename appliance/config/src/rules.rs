@@ -256,6 +256,16 @@ fn door(config: &Config, judge: &mut Judge<'_>) {
             "add a public key, or take from out",
         );
     }
+    // In one folder for both, nobody could take results away without the files that wait, too.
+    let worker = &config.worker;
+    if worker.source == worker.destination && !drop.collect_keys.is_empty() {
+        judge.error(
+            &keys::DROP_COLLECT_KEYS,
+            "results are to be collected, and source and destination are the same folder",
+            "a destination of their own for results",
+            "choose another destination below [worker], or take collect_keys out",
+        );
+    }
     let open = drop.from.iter().filter(|cidr| cidr.net().prefix_len() == 0).count();
     if open > 0 && drop.is_open() {
         judge.warning(

@@ -68,8 +68,8 @@ parts! {
     Courier = "courier", Always, silent for 60 s;
     /// The half of the worker that has the files and no network.
     Mover = "mover", Always, silent for 60 s;
-    /// The SFTP door, when it has a key.
-    Drop = "drop", Always, silent for 90 s;
+    /// The SFTP door, when it has a key. The set-up speaks for it: nothing of it runs while nobody calls.
+    Drop = "drop", Once, silent for 120 s;
     /// The verdict on the running slot, and its copy in the other one.
     BootOk = "boot-ok", Once, silent for 600 s;
     /// Updates of the other slot.

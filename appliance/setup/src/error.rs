@@ -33,6 +33,15 @@ pub enum Error {
         /// What is wrong with it, as the rest of the sentence.
         what: &'static str,
     },
+    /// The door's key is not what was written.
+    #[error("the SFTP door's key {} is damaged and was replaced; callers are warned and must take the old one out of known_hosts", path.display())]
+    HostKey {
+        /// Its path.
+        path: PathBuf,
+    },
+    /// The kernel gave no random numbers.
+    #[error("the kernel gave no random numbers for the SFTP door's key: {0}; start the box again")]
+    Random(io::Error),
     /// What the set-up left for the clock is not that.
     #[error("the settings for the clock are not readable: {0}; start the box again")]
     Place(String),

@@ -14,6 +14,7 @@ pub mod clock;
 mod error;
 mod file;
 pub mod good;
+pub mod host_key;
 pub mod intake;
 pub mod place;
 pub mod plan;

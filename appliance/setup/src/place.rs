@@ -2,14 +2,14 @@
 //! than none, and the box must come up.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{CWD, Gid, Mode, OFlags, Uid, fchmod, fchown, mkdirat, openat};
 use rustix::io::Errno;
 
 use crate::file::{self, Access};
-use crate::plan::{File, Folder, Plan};
+use crate::plan::{File, Folder, Link, Plan};
 use crate::{Error, Result};
 
 /// Where things are on the box, or in a test.
@@ -43,8 +43,9 @@ impl Default for Places {
 pub fn place(plan: &Plan, places: &Places) -> Vec<Error> {
     let files = plan.files.iter().map(|planned| put(planned, places));
     let rest = [zone(&plan.zone, places), authorities(&plan.authorities, places)];
+    let links = plan.links.iter().map(|Link { path, to }| link(Path::new(to), &places.run.join(path)));
     let folders = plan.folders.iter().map(|planned| folder(planned, places));
-    files.chain(rest).chain(folders).filter_map(Result::err).collect()
+    files.chain(rest).chain(links).chain(folders).filter_map(Result::err).collect()
 }
 
 /// Gives the box its name.
@@ -60,12 +61,21 @@ fn put(planned: &File, places: &Places) -> Result<()> {
     file::replace(&path, text.as_bytes(), Access { mode, owner: places.give.then_some(owner) }, false)
 }
 
+/// Puts a text below `/run` that everybody may read.
+pub(crate) fn public(path: &str, text: &str, places: &Places) -> Result<()> {
+    let path = places.run.join(path);
+    make_parents(&path)?;
+    file::replace(&path, text.as_bytes(), Access { mode: 0o644, owner: places.give.then_some((0, 0)) }, false)
+}
+
+/// Makes the folders above a file where they are missing, each open to pass.
 fn make_parents(path: &Path) -> Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };
     if parent.is_dir() {
         return Ok(());
     }
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(parent).map_err(Error::io("make", parent))?;
+    make_parents(parent)?;
+    fs::create_dir(parent).map_err(Error::io("make", parent))?;
     // The umask has taken bits away that the readers, who are other users, need.
     fs::set_permissions(parent, fs::Permissions::from_mode(0o755)).map_err(Error::io("protect", parent))
 }

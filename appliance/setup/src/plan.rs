@@ -5,6 +5,7 @@
 //! to be enabled, reloaded or started on the box, and nobody has to talk to systemd while it is coming up.
 
 mod clock;
+mod door;
 mod firewall;
 mod network;
 mod public;
@@ -46,6 +47,8 @@ pub enum Readers {
     Root,
     /// This account.
     Only(u32),
+    /// Root, and this group, which cannot change it.
+    Group(u32),
 }
 
 impl Readers {
@@ -55,6 +58,7 @@ impl Readers {
             Self::Everyone => (0o644, (0, 0)),
             Self::Root => (0o600, (0, 0)),
             Self::Only(account) => (0o600, (account, account)),
+            Self::Group(group) => (0o640, (0, group)),
         }
     }
 }
@@ -70,12 +74,23 @@ pub struct Row {
     text: fn(&Settings) -> Option<String>,
 }
 
+/// The door's rules in the firewall: where they are, there is a door.
+pub const DOOR: &str = "stayput/firewall/20-door.nft";
+
 /// Every file.
 pub const FILES: &[Row] = &[
     Row { path: "systemd/network/10-stayput.network", readers: Readers::Everyone, text: network::link },
     Row { path: "systemd/resolved.conf.d/50-stayput.conf", readers: Readers::Everyone, text: network::names },
     Row { path: "systemd/timesyncd.conf.d/50-stayput.conf", readers: Readers::Everyone, text: network::time },
     Row { path: "stayput/firewall/10-mdns.nft", readers: Readers::Everyone, text: firewall::mdns },
+    Row { path: DOOR, readers: Readers::Everyone, text: door::firewall },
+    // Sshd reads them as the account that they are for.
+    Row { path: "stayput/door/keys/drop", readers: Readers::Group(account::DROP), text: door::adding },
+    Row {
+        path: "stayput/door/keys/collect",
+        readers: Readers::Group(account::COLLECT),
+        text: door::collecting,
+    },
     Row { path: "stayput/setup/stayput.toml", readers: Readers::Everyone, text: public::text },
     // Systemd reads the two for the parts that it starts.
     Row { path: "stayput/worker.env", readers: Readers::Root, text: worker::both },
@@ -99,6 +114,15 @@ pub struct File {
     pub text: Option<String>,
 }
 
+/// A link below `/run`, for units, which know only paths that are always the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// Where, below `/run`.
+    pub path: &'static str,
+    /// To which folder.
+    pub to: String,
+}
+
 /// A folder on the data partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folder {
@@ -119,6 +143,8 @@ pub struct Plan {
     pub zone: String,
     /// Files, those included that shall not be there.
     pub files: Vec<File>,
+    /// Links.
+    pub links: Vec<Link>,
     /// Certificates beside the public authorities, in PEM; may be empty.
     pub authorities: String,
     /// Folders.
@@ -141,6 +167,7 @@ pub fn plan(settings: Option<&Settings>) -> Plan {
         name: config.map(|config| config.device.name.to_string()),
         zone: zone.map_or_else(|| UTC.to_owned(), ToString::to_string),
         files: FILES.iter().map(file).collect(),
+        links: settings.map(door::links).unwrap_or_default(),
         authorities: settings.map(|settings| settings.copy.authorities.clone()).unwrap_or_default(),
         folders: settings.map(folders).unwrap_or_default(),
     }
@@ -152,10 +179,10 @@ fn folders(settings: &Settings) -> Vec<Folder> {
     let worker = &settings.config.worker;
     let folder = |path: &str, mode, group| Folder { path: path.to_owned(), mode, owner: (MOVER, group) };
     let (source, destination) = (worker.source.as_str(), worker.destination.as_str());
-    let mut folders = vec![folder(LEDGER, 0o700, MOVER), folder(source, 0o1770, DROP)];
+    let mut folders = vec![folder(LEDGER, 0o700, MOVER), folder(source, 0o1730, DROP)];
     // One folder for both: whoever adds must not be able to take away what others have put in.
     if destination != source {
-        folders.push(folder(destination, 0o770, COLLECT));
+        folders.push(folder(destination, 0o2770, COLLECT));
     }
     folders
 }

@@ -10,6 +10,7 @@ use stayput_health::{Code, Moment, Part, State, Writer};
 use crate::card::{self, Card};
 use crate::clock::{self, Ladder, Saved};
 use crate::good::Shelf;
+use crate::host_key;
 use crate::intake::{self, Around, Outcome, Refusal, Settings};
 use crate::place::{self, Places};
 use crate::plan::{self, Plan};
@@ -18,6 +19,10 @@ use crate::{Error, Result};
 /// The part's own folders: what is gone with the power, and what stays.
 const OWN: &str = "/run/stayput/setup";
 const KEPT: &str = "/var/lib/stayput/setup";
+
+/// Where the door's own key is kept, and what anybody may know of it.
+const DOOR_KEPT: &str = "/var/lib/stayput/door";
+const DOOR_KEY: &str = "stayput/door/key";
 
 /// EX_USAGE.
 const WRONG_CALL: u8 = 64;
@@ -50,6 +55,9 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let plan = plan::plan(outcome.settings.as_ref());
     troubles.extend(apply(&plan, &places));
     troubles.extend(clock.err());
+    if let Some(settings) = outcome.settings.as_ref().filter(|settings| settings.config.drop.is_open()) {
+        troubles.extend(door(settings, &places));
+    }
     tell(&outcome, &troubles);
     ExitCode::SUCCESS
 }
@@ -116,6 +124,28 @@ fn apply(plan: &Plan, places: &Places) -> Vec<Error> {
     troubles
 }
 
+/// The door's key, and word of the door. What stands between it and its callers is in its health file.
+fn door(settings: &Settings, places: &Places) -> Vec<Error> {
+    let mut troubles = Vec::new();
+    let kept = host_key::keep(Path::new(DOOR_KEPT)).and_then(|(key, damaged)| {
+        troubles.extend(damaged);
+        println!("the SFTP door's key is {}", key.fingerprint());
+        place::public(DOOR_KEY, &format!("{}\n{}\n", key.fingerprint(), key.public_line()), places)
+    });
+    let is_open = kept.is_ok();
+    troubles.extend(kept.err());
+    let mut health = Writer::new(Part::Drop);
+    let drop = &settings.config.drop;
+    health.count("keys", u64::try_from(drop.keys.len()).unwrap_or(u64::MAX));
+    health.count("collect-keys", u64::try_from(drop.collect_keys.len()).unwrap_or(u64::MAX));
+    let (state, code) =
+        if is_open { (State::Done, Code::Running) } else { (State::Failed, Code::StorageFault) };
+    if let Err(error) = health.write(state, code, Moment::now()) {
+        eprintln!("<3>{error}");
+    }
+    troubles
+}
+
 /// Says in the log and in the health file what became of it.
 fn tell(outcome: &Outcome, troubles: &[Error]) {
     if let Some(refusal) = &outcome.refusal {
@@ -160,11 +190,7 @@ fn facts(settings: &Settings, health: &mut Writer) {
     health.fact("proxy", if config.network.proxy.is_some() { "yes" } else { "no" });
     health.fact("plain-http", if config.endpoints.plain_http { "allowed" } else { "no" });
     health.fact("runtime", if plan::is_hosted(settings) { "host" } else { "ecs" });
-    if config.drop.is_open() {
-        // Said, not passed over: a person waits for it.
-        health.fact("door", "absent");
-        eprintln!("<4>[drop] has keys, and this version has no SFTP door yet");
-    }
+    health.fact("door", if config.drop.is_open() { "open" } else { "none" });
 }
 
 /// A fault of the box is told where the settings themselves give no reason to look at something else.

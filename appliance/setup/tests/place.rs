@@ -39,6 +39,8 @@ fn mode(path: &Path) -> u32 {
 
 #[test]
 fn files_links_and_folders_are_where_the_plan_says() {
+    // As the unit has it: what others shall read must not depend on it.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let folder = tempfile::tempdir().unwrap();
     let places = places(folder.path());
     let failed = place(&full(), &places);
@@ -55,11 +57,15 @@ fn files_links_and_folders_are_where_the_plan_says() {
     );
     assert_eq!(mode(&run("stayput/courier.env")), 0o600);
     assert_eq!(mode(&run("stayput/identity/stayput.toml")), 0o600);
+    assert_eq!(mode(&run("stayput/door/keys/drop")), 0o640);
+    // Whoever it is for gets to it, through every folder that was made on the way.
+    assert_eq!((mode(&run("stayput/door")), mode(&run("stayput/door/keys"))), (0o755, 0o755));
+    assert_eq!(fs::read_link(run("stayput/door/source")).unwrap(), Path::new("/data/in/files"));
     assert_eq!(fs::read_link(run("stayput/localtime")).unwrap(), places.zones.join("Europe/Berlin"));
     assert_eq!(fs::read_to_string(run("stayput/ca.pem")).unwrap(), format!("public\n{PEM}"));
     let data = |name: &str| folder.path().join("data").join(name);
-    assert_eq!((mode(&data("in/files")), mode(&data("in"))), (0o1770, 0o755));
-    assert_eq!((mode(&data("out")), mode(&data("ledger"))), (0o770, 0o700));
+    assert_eq!((mode(&data("in/files")), mode(&data("in"))), (0o1730, 0o755));
+    assert_eq!((mode(&data("out")), mode(&data("ledger"))), (0o2770, 0o700));
 }
 
 #[test]
@@ -68,8 +74,13 @@ fn what_the_settings_do_not_want_any_more_is_taken_away() {
     let places = places(folder.path());
     assert!(place(&full(), &places).is_empty());
     assert!(place(&plan(None), &places).is_empty());
-    for gone in ["systemd/network/10-stayput.network", "stayput/worker.env", "stayput/identity/stayput.toml"]
-    {
+    for gone in [
+        "systemd/network/10-stayput.network",
+        "stayput/worker.env",
+        "stayput/identity/stayput.toml",
+        "stayput/firewall/20-door.nft",
+        "stayput/door/keys/drop",
+    ] {
         assert!(!places.run.join(gone).exists(), "{gone}");
     }
     assert_eq!(fs::read_link(places.run.join("stayput/ca.pem")).unwrap(), places.authorities);
@@ -97,6 +108,6 @@ fn a_folder_that_is_there_keeps_its_files_and_gets_its_permissions() {
     fs::create_dir(folder.path().join("data/out")).unwrap();
     fs::write(folder.path().join("data/out/file"), "precious").unwrap();
     assert!(place(&full(), &places).is_empty());
-    assert_eq!(mode(&folder.path().join("data/out")), 0o770);
+    assert_eq!(mode(&folder.path().join("data/out")), 0o2770);
     assert_eq!(fs::read_to_string(folder.path().join("data/out/file")).unwrap(), "precious");
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use around::{Made, PEM};
 use proptest::prelude::*;
 use stayput_health::persist::PersistTable;
+use stayput_setup::host_key;
 use stayput_setup::intake::{Settings, from_card};
 use stayput_setup::plan::{Plan, Readers, account, plan};
 
@@ -33,6 +34,9 @@ fn shown(plan: &Plan) -> String {
     for folder in &plan.folders {
         let (user, group) = folder.owner;
         writeln!(out, "folder: {} {:04o} {user}:{group}", folder.path, folder.mode).unwrap();
+    }
+    for link in &plan.links {
+        writeln!(out, "link: /run/{} -> {}", link.path, link.to).unwrap();
     }
     writeln!(out, "further certificates: {} bytes", plan.authorities.len()).unwrap();
     for file in &plan.files {
@@ -98,6 +102,9 @@ const HOST: &str = "version = 1\n[device]\nname = \"box\"\n[activation]\nregion 
     queue = \"https://sqs.eu-central-1.amazonaws.com/123456789012/orders\"\nsuffix = 'SUFFIX'\n\
     [network]\nproxy = \"http://robot:PASSWORD@proxy.example.com:3128\"\n";
 
+const DOOR: &str = "[drop]\nkeys = ['ssh-ed25519 \
+    AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f front desk']\n";
+
 fn file<'a>(plan: &'a Plan, path: &str) -> &'a str {
     plan.files.iter().find(|file| file.path == path).unwrap().text.as_deref().unwrap()
 }
@@ -146,6 +153,74 @@ fn the_mover_is_told_nothing_of_the_network() {
     assert_eq!(names, expected);
 }
 
+#[test]
+fn without_a_key_nothing_of_the_door_is_there_and_with_one_nothing_beyond_it() {
+    let of_the_door = |plan: &Plan| -> Vec<String> {
+        let files = plan.files.iter().filter(|file| file.text.is_some()).map(|file| file.path);
+        let all = files.chain(plan.links.iter().map(|link| link.path)).map(str::to_owned);
+        all.filter(|path| path.contains("door")).collect()
+    };
+    let closed = HOST.replace("CODE", "EXAMPLE/CodeOf20Char");
+    assert_eq!(of_the_door(&plan(Some(&settings(&closed)))), Vec::<String>::new());
+    assert_eq!(
+        of_the_door(&plan(Some(&settings(&format!("{closed}[drop]\nfrom = ['10.0.0.0/8']\n"))))),
+        Vec::<String>::new()
+    );
+    let adding = plan(Some(&settings(&(closed + DOOR))));
+    assert_eq!(
+        of_the_door(&adding),
+        [
+            "stayput/firewall/20-door.nft",
+            "stayput/door/keys/drop",
+            "stayput/door/source",
+            "stayput/door/destination"
+        ]
+    );
+    // Nobody may collect, so nobody's key is there for it.
+    let keys = file(&adding, "stayput/door/keys/drop");
+    assert!(keys.starts_with("restrict ssh-ed25519 AAAA") && keys.ends_with(" front desk\n"), "{keys}");
+}
+
+#[test]
+fn networks_that_overlap_and_the_whole_world_are_rules_of_their_own() {
+    let from = "from = ['10.0.0.0/8', '10.1.0.0/16', '0.0.0.0/0', '::/0', 'fd00::/8']\n";
+    let text = HOST.replace("CODE", "EXAMPLE/CodeOf20Char") + DOOR + from;
+    let rules = plan(Some(&settings(&text)));
+    assert_eq!(
+        file(&rules, "stayput/firewall/20-door.nft"),
+        "ip saddr 10.0.0.0/8 tcp dport 22 accept\nip saddr 10.1.0.0/16 tcp dport 22 accept\n\
+         meta nfproto ipv4 tcp dport 22 accept\nmeta nfproto ipv6 tcp dport 22 accept\n\
+         ip6 saddr fd00::/8 tcp dport 22 accept\n"
+    );
+    assert!(!file(&rules, "systemd/network/10-stayput.network").contains("NFTSet"));
+}
+
+#[test]
+fn the_sets_that_networkd_fills_are_those_of_the_firewall() {
+    let text = HOST.replace("CODE", "EXAMPLE/CodeOf20Char") + DOOR;
+    let plan = plan(Some(&settings(&text)));
+    let (link, firewall) =
+        (file(&plan, "systemd/network/10-stayput.network"), tree("overlay/etc/nftables.conf"));
+    let sets: Vec<_> =
+        link.lines().filter_map(|line| line.strip_prefix("NFTSet=prefix:inet:stayput:")).collect();
+    assert_eq!(sets, ["here", "here6"]);
+    for set in sets {
+        assert!(firewall.contains(&format!("    set {set} {{")), "{set}");
+        assert!(file(&plan, "stayput/firewall/20-door.nft").contains(&format!("@{set} tcp dport 22 accept")));
+    }
+}
+
+#[test]
+fn sshd_looks_where_the_set_up_has_put_keys_and_folders() {
+    let sshd = tree("overlay/etc/ssh/sshd_config");
+    assert!(sshd.contains("\nAuthorizedKeysFile /run/stayput/door/keys/%u\n"), "{sshd}");
+    assert!(sshd.contains(&format!("\nHostKey /var/lib/stayput/door/{}\n", host_key::NAME)), "{sshd}");
+    let unit = tree("overlay/usr/lib/systemd/system/stayput-door@.service");
+    for folder in ["source:/srv/door/drop", "destination:/srv/door/collect"] {
+        assert!(unit.contains(&format!("\nBindPaths=/run/stayput/door/{folder}/files\n")), "{unit}");
+    }
+}
+
 /// A file of the tree.
 fn tree(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)).unwrap()
@@ -160,8 +235,8 @@ fn the_accounts_are_those_of_the_images_table() {
         u32::try_from(user["uid"].as_integer().unwrap()).unwrap()
     };
     assert_eq!(number("stayput-mover"), account::MOVER);
-    assert_eq!(number("stayput-drop"), account::DROP);
-    assert_eq!(number("stayput-collect"), account::COLLECT);
+    assert_eq!(number("drop"), account::DROP);
+    assert_eq!(number("collect"), account::COLLECT);
     assert_eq!(number("stayput-identity"), account::IDENTITY);
     assert_eq!(number("stayput-clock"), account::CLOCK);
 }
@@ -181,12 +256,13 @@ fn the_usual_folders_are_as_the_table_of_persistent_paths_has_them() {
 
 #[test]
 fn whatever_a_unit_waits_for_is_a_file_of_the_plan() {
-    let plan = plan(Some(&settings(&HOST.replace("CODE", "EXAMPLE/CodeOf20Char"))));
+    let plan = plan(Some(&settings(&(HOST.replace("CODE", "EXAMPLE/CodeOf20Char") + DOOR))));
     for unit in [
         "stayput-courier.service",
         "stayput-mover.socket",
         "stayput-identity.service",
         "stayput-clock.service",
+        "stayput-door.socket",
     ] {
         let text = tree(&format!("overlay/usr/lib/systemd/system/{unit}"));
         let waits = text.lines().find_map(|line| line.strip_prefix("ConditionPathExists=/run/")).unwrap();

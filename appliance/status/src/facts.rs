@@ -44,6 +44,12 @@ facts! {
     Slot = "System", "'A' or 'B'", |value| value == "A" || value == "B";
     /// Its addresses on the network.
     Addresses = "Addresses", "one to four IP addresses, separated by a comma and a space", addresses;
+    /// The key by which callers know the SFTP door.
+    DoorKey = "Door's key", "'SHA256:' and 43 letters, digits, '+' and '/'", |value| {
+        value.strip_prefix("SHA256:").is_some_and(|rest| {
+            rest.len() == 43 && of(rest, |c| c.is_ascii_alphanumeric() || "+/".contains(c))
+        })
+    };
     /// The region that it belongs to.
     Region = "Region", "a region's name, as in eu-central-1", |value| value.len() <= 32 && host_name(value);
     /// Its identity in the region.

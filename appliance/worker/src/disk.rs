@@ -117,6 +117,8 @@ pub trait Disk {
     fn truncate(&self, file: &Self::File, length: u64) -> Result<()>;
     /// Gives `to` the mode, the times and the extended attributes of `from`.
     fn copy_attributes(&self, from: &Self::File, to: &Self::File) -> Result<()>;
+    /// Lets the folder's group read a file that was created for its owner only.
+    fn share(&self, file: &Self::File) -> Result<()>;
     /// Makes a file's content and attributes durable.
     fn sync(&self, file: &Self::File) -> Result<()>;
     /// Makes a file's content and length durable.

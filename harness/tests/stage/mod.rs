@@ -12,6 +12,8 @@ pub mod health;
 pub mod partition;
 #[allow(dead_code)] // not every theme talks to one
 pub mod peer;
+#[allow(dead_code)] // not every theme has a card of its own
+pub mod settings;
 #[allow(dead_code)] // not every theme turns it on
 pub mod worker;
 

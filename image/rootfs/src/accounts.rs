@@ -9,7 +9,8 @@ use std::fmt::Write as _;
 use crate::error::Result;
 use crate::rules::{Rules, User};
 
-/// The login shell of everyone, root included.
+/// The login shell of everyone, root included, but of those whom sshd lets in with a key: theirs is the one program that it
+/// starts for them, by its path in the root directory that sshd gives them.
 ///
 /// There is no such file in the image: whatever reads passwd knows the name as "may not log in", and whatever tried
 /// to start it all the same would fail.
@@ -65,6 +66,11 @@ pub fn check(rules: &Rules) -> Result<()> {
         let home = user.home.as_deref().unwrap_or(NO_HOME);
         if !home.starts_with('/') || home.contains([':', '\n']) {
             return Err(rules.wrong(entry(), format!("has the home {home:?}, which is no absolute path")));
+        }
+        if let Some(shell) = &user.shell
+            && (!shell.starts_with('/') || shell.contains([':', '\n']))
+        {
+            return Err(rules.wrong(entry(), format!("has the shell {shell:?}, which is no absolute path")));
         }
         if user.why.contains([':', '\n', ',']) {
             return Err(rules.wrong(
@@ -129,12 +135,14 @@ impl<'a> Accounts<'a> {
         let mut users: Vec<&User> = self.rules.users.iter().collect();
         users.sort_by_key(|user| user.uid);
         let (mut passwd, mut shadow) = (String::new(), String::new());
-        for User { name, uid, group, home, why } in users {
+        for User { name, uid, group, home, shell, why } in users {
             let gid = group.as_deref().map_or(*uid, |group| self.groups[group]);
             let home = home.as_deref().unwrap_or(NO_HOME);
             // Writing to a String cannot fail.
-            let _ = writeln!(passwd, "{name}:x:{uid}:{gid}:{why}:{home}:{SHELL}");
-            let _ = writeln!(shadow, "{name}:!*:::::::");
+            // Neither lets a password in; sshd takes the first for an account that is locked for keys as well.
+            let (shell, password) = shell.as_deref().map_or((SHELL, "!*"), |shell| (shell, "*"));
+            let _ = writeln!(passwd, "{name}:x:{uid}:{gid}:{why}:{home}:{shell}");
+            let _ = writeln!(shadow, "{name}:{password}:::::::");
         }
         let mut groups: Vec<(&str, u32)> = self.groups.iter().map(|(name, gid)| (*name, *gid)).collect();
         groups.sort_by_key(|(_, gid)| *gid);
@@ -182,6 +190,17 @@ mod tests {
         assert_eq!(files[1].1, "root:x:0:\ndisk:x:6:root\n");
         assert_eq!(files[2], ("etc/shadow", "root:!*:::::::\nbox:!*:::::::\n".to_owned(), 0o600));
         assert_eq!(files[3].1, "root:!*::\ndisk:!*::root\n");
+    }
+
+    #[test]
+    fn whoever_comes_with_a_key_has_one_program_and_no_password_either() {
+        let door = "[[user]]\nname = \"door\"\nuid = 801\nhome = \"/\"\nshell = \"/lib/door\"\nwhy = \"w\"\n";
+        let rules = Rules::parse(&format!("{BASE}{door}"), "t").unwrap();
+        let files = Accounts::new(&rules).files();
+        assert!(files[0].1.ends_with("\ndoor:x:801:801:w:/:/lib/door\n"), "{}", files[0].1);
+        assert!(files[2].1.ends_with("\nbox:!*:::::::\ndoor:*:::::::\n"), "{}", files[2].1);
+        assert!(problem(&door.replace("/lib/door", "door")).contains("shell"));
+        assert!(problem(&door.replace("/lib/door", "/lib/a:b")).contains("shell"));
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub(crate) struct User {
     pub uid: u32,
     pub group: Option<String>,
     pub home: Option<String>,
+    pub shell: Option<String>,
     pub why: String,
 }
 

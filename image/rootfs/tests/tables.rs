@@ -21,8 +21,8 @@ fn rules() -> Rules {
 fn real_tree() -> Option<Tree> {
     let lock = Lock::load(&top().join("image/packages.lock")).unwrap();
     let cache = Cache::open(&Cache::default_folder()?).ok()?;
-    let mut packages = lock.feature("base").unwrap();
-    packages.extend(lock.feature("engine").unwrap());
+    let features = ["base", "door", "engine"].map(|feature| lock.feature(feature).unwrap());
+    let mut packages = features.concat();
     let mut seen = BTreeSet::new();
     packages.retain(|package| seen.insert(package.name.clone()));
     let paths = match cache.fetch(&packages, &Source::Offline, &()) {
@@ -56,7 +56,21 @@ fn the_locked_packages_make_a_box_without_shell_login_or_privilege() {
     let programs =
         tree.iter().filter(|(path, _)| path.starts_with("usr/bin/") || path.starts_with("usr/sbin/"));
     let programs: BTreeSet<&str> = programs.filter_map(|(path, _)| path.rsplit('/').next()).collect();
-    for name in ["sh", "bash", "dash", "login", "su", "passwd", "perl", "ctr", "docker", "containerd-shim"] {
+    for name in [
+        "sh",
+        "bash",
+        "dash",
+        "login",
+        "su",
+        "passwd",
+        "perl",
+        "ctr",
+        "docker",
+        "containerd-shim",
+        "ssh",
+        "scp",
+        "ssh-keygen",
+    ] {
         assert!(!programs.contains(name), "{name}");
     }
     let login = tree.iter().find(|(path, _)| path.contains("getty") || path.contains("sulogin"));
@@ -66,6 +80,18 @@ fn the_locked_packages_make_a_box_without_shell_login_or_privilege() {
     assert!(privileged.is_empty(), "{privileged:?}");
     let engine = tree.iter().filter(|(path, _)| path.starts_with("etc/systemd/system/"));
     assert_eq!(engine.filter(|(path, _)| path.contains("docker") || path.contains("containerd")).count(), 0);
+    // sshd is started by the door's socket alone, and nobody's account has a program that the box itself could start.
+    let sshd = tree.iter().filter(|(path, node)| {
+        path.contains("systemd/system/")
+            && tree.text(path).is_some_and(|text| text.contains("/usr/sbin/sshd"))
+            && matches!(node.kind, Kind::File(_))
+    });
+    let sshd: Vec<_> = sshd.map(|(path, _)| path).collect();
+    assert_eq!(sshd, ["usr/lib/systemd/system/stayput-door@.service"]);
+    for line in tree.text("etc/passwd").unwrap().lines() {
+        let shell = line.rsplit(':').next().unwrap();
+        assert!(tree.file(shell.trim_start_matches('/')).is_none(), "{line}");
+    }
     assert!(tree.get("usr/sbin/dockerd").is_some() && tree.get("usr/bin/containerd").is_some());
     assert_eq!(tree.get("etc/machine-id").unwrap().kind, Kind::File(Vec::new()));
 }

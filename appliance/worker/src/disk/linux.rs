@@ -184,6 +184,10 @@ impl Disk for Linux {
         rustix::fs::futimens(&to.0, &times)
     }
 
+    fn share(&self, file: &LinuxFile) -> Result<()> {
+        rustix::fs::fchmod(&file.0, Mode::RUSR | Mode::WUSR | Mode::RGRP)
+    }
+
     fn sync(&self, file: &LinuxFile) -> Result<()> {
         rustix::fs::fsync(&file.0)
     }

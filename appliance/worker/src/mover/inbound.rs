@@ -143,6 +143,10 @@ impl<D: Disk> Mover<D> {
         if self.ledger.get(&key).is_some() {
             return Ok(Outcome::AlreadyDone);
         }
+        // On the box the destination's group is whoever collects; elsewhere it is the mover's own.
+        if let Err(error) = self.disk.share(&incoming.file) {
+            return Ok(own(error));
+        }
         self.disk.sync(&incoming.file)?;
         let identity = match self.disk.found(&incoming.file) {
             Ok(found) => found.identity,

@@ -457,6 +457,10 @@ impl Disk for Model {
         })
     }
 
+    fn share(&self, _: &u64) -> Result<()> {
+        self.call("share", |_| Ok(()))
+    }
+
     fn sync(&self, file: &u64) -> Result<()> {
         self.call("sync", |state| {
             let inode = state.inodes.get_mut(file).unwrap();

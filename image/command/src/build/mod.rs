@@ -37,13 +37,13 @@ const INIT: &str = "stayput-init";
 /// The program of all other parts.
 const BOX: &str = "stayput-box";
 /// The features of the package list that a build reads: what goes into an image, and QEMU's boot loader beside it.
-const FEATURES: &[&str] = &["base", "engine", "kernel", "loader", QEMU];
+const FEATURES: &[&str] = &["base", "door", "engine", "kernel", "loader", QEMU];
 /// QEMU's boot loader.
 const QEMU: &str = "qemu";
 /// The loader of the board's 32-bit sibling, for a test.
 const H3: &str = "test-h3";
 /// Those of them whose packages make up the root file system.
-const ROOT_FEATURES: &[&str] = &["base", "engine"];
+const ROOT_FEATURES: &[&str] = &["base", "door", "engine"];
 
 /// The features whose packages are in the image.
 fn image_features() -> Vec<&'static str> {
