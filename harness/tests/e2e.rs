@@ -47,6 +47,8 @@ fn begin(site: &mut Site, kind: &str, count: usize) -> Result<Vec<String>> {
     for name in &names {
         site.put(name)?;
     }
+    // As the door does before it says that a file has come.
+    site.machine().probe()?.sync()?;
     site.order(&names)?;
     let prefix = format!("{kind}-");
     site.until("the batch is begun", |site| Ok(site.moved()?.iter().any(|name| name.starts_with(&prefix))))?;
