@@ -50,7 +50,10 @@ const STEPS: &[Step] = &[
         says: "It asks the queue for orders",
         longest: minutes(5),
         begin: nothing,
-        came: |tour| Ok((tour.asked() > 0).then(|| "the queue is empty".to_owned())),
+        came: |tour| {
+            let asks = tour.desk.region().recorder().search(b"AmazonSQS.ReceiveMessage");
+            Ok((!asks.is_empty()).then(|| "it waits for one".to_owned()))
+        },
     },
     Step {
         says: "A person brings a file through the SFTP door",
@@ -133,11 +136,11 @@ const STEPS: &[Step] = &[
         longest: minutes(10),
         begin: |tour| {
             tour.desk.region().cut(Cut::None);
-            tour.asked_before = tour.asked();
+            tour.answered_before = tour.answered();
             Ok(())
         },
         came: |tour| {
-            let well = tour.asked() > tour.asked_before && tour.is_calm();
+            let well = tour.answered() > tour.answered_before && tour.is_calm();
             Ok(well.then(|| "the box goes on by itself".to_owned()))
         },
     },
@@ -152,7 +155,7 @@ pub struct Tour {
     said: String,
     leds: Leds,
     calm_since: Instant,
-    asked_before: usize,
+    answered_before: usize,
     step: usize,
     begun: Option<Instant>,
     /// When the next step begins.
@@ -177,7 +180,7 @@ impl Tour {
             said: String::new(),
             leds: Leds::DARK,
             calm_since: now,
-            asked_before: 0,
+            answered_before: 0,
             step: 0,
             begun: None,
             next: now,
@@ -249,14 +252,11 @@ impl Tour {
         Ok(good)
     }
 
-    /// How often the box has asked for orders, and was answered.
-    fn asked(&self) -> usize {
+    /// How often the box has asked for orders and was answered.
+    fn answered(&self) -> usize {
         let exchanges = self.desk.region().recorder().exchanges();
-        let asked = |call: Option<&str>| call == Some("ReceiveMessage");
-        exchanges
-            .iter()
-            .filter(|exchange| asked(exchange.call.as_deref()) && exchange.status == Some(200))
-            .count()
+        let is_one = |call: Option<&str>, status| call == Some("ReceiveMessage") && status == Some(200);
+        exchanges.iter().filter(|exchange| is_one(exchange.call.as_deref(), exchange.status)).count()
     }
 
     fn is_calm(&self) -> bool {
