@@ -21,3 +21,6 @@ mod program;
 
 pub use error::{Error, Result};
 pub use program::main;
+
+/// Where the good copy of the settings is kept.
+pub const KEPT: &str = program::KEPT;

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// The part's own folders: what is gone with the power, and what stays.
 const OWN: &str = "/run/stayput/setup";
-const KEPT: &str = "/var/lib/stayput/setup";
+pub(crate) const KEPT: &str = "/var/lib/stayput/setup";
 
 /// EX_USAGE.
 const WRONG_CALL: u8 = 64;
