@@ -6,6 +6,7 @@ use crate::patience::Patience;
 use stayput_hat::PORT as HAT_PORT;
 use stayput_probe::PORT;
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// Which machine QEMU plays.
@@ -51,6 +52,10 @@ pub struct Options {
     pub watchdog: bool,
     /// A network card on a user-mode network that leads nowhere.
     pub network: bool,
+    /// The first address that this network gives; 10.0.2.15 if none.
+    pub lease: Option<Ipv4Addr>,
+    /// The hardware address of its card, which is what tells this board from others; QEMU's own if none.
+    pub mac: Option<String>,
     /// A hat: its screen on a port, its keys on a virtual keyboard.
     pub hat: bool,
     /// The cross-built probe; without it nobody looks inside.
@@ -89,6 +94,8 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
+            lease: None,
+            mac: None,
             hat: false,
             probe: None,
             credentials: Vec::new(),
@@ -198,8 +205,10 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
-        line.option("-netdev", "user,id=network");
-        line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");
+        let lease = options.lease.map(|first| format!(",dhcpstart={first}")).unwrap_or_default();
+        line.option("-netdev", format!("user,id=network{lease}"));
+        let mac = options.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
+        line.option("-device", format!("virtio-net-pci,id=nic,netdev=network,romfile={mac}"));
     }
     if options.random_source {
         line.option("-device", "virtio-rng-pci");
@@ -301,6 +310,16 @@ mod tests {
         assert!(said.contains("virtserialport,chardev=hat,name=stayput.oled"), "{said}");
         assert!(said.contains("virtio-keyboard-pci"), "{said}");
         assert_eq!(said.matches("virtio-serial-pci").count(), 1, "{said}");
+    }
+
+    #[test]
+    fn another_lease_and_another_board_are_the_networks_and_the_cards() {
+        let other =
+            Options { lease: Some([10, 0, 2, 99].into()), mac: Some("52:54:00:00:00:99".into()), ..virt() };
+        let other = said(&other, ConsoleEnd::Socket);
+        assert!(other.contains("user,id=network,dhcpstart=10.0.2.99 "), "{other}");
+        assert!(other.contains("netdev=network,romfile=,mac=52:54:00:00:00:99"), "{other}");
+        assert!(!said(&virt(), ConsoleEnd::Socket).contains("mac="));
     }
 
     #[test]

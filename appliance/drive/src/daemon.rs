@@ -55,6 +55,7 @@ fn run() -> Result<std::convert::Infallible> {
         told: None,
         code: Code::Unused,
         health: Writer::new(Part::Drive),
+        spoke: None,
         written: 0,
         said: BTreeSet::new(),
     };
@@ -90,6 +91,8 @@ struct Desk {
     told: Option<Gist>,
     code: Code,
     health: Writer,
+    /// What was said last, and when.
+    spoke: Option<(Code, Moment)>,
     written: u64,
     /// Troubles are said once.
     said: BTreeSet<String>,
@@ -149,6 +152,12 @@ impl Desk {
     }
 
     fn speak(&mut self, now: Moment) {
+        // Each word wakes the status part, whose verdict may have woken this one.
+        let lately = |at: Moment| now.since(at).is_some_and(|ago| ago + Duration::from_secs(1) < BEAT);
+        if self.spoke.is_some_and(|(code, at)| code == self.code && lately(at)) {
+            return;
+        }
+        self.spoke = Some((self.code, now));
         self.health.count("reports", self.written);
         let word = match self.code {
             Code::Unused => "none",
