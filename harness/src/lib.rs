@@ -51,6 +51,7 @@ pub use machine::Machine;
 pub use options::{Board, Options};
 pub use patience::{Deadline, Patience};
 pub use probe::{OpenFile, Pending, Probe};
+pub use process::enter_private_network;
 pub use qmp::{Event, Qmp};
 pub use replay::{Loss, Moment, Replay};
 pub use sockets::{Protocol, Socket};

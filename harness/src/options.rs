@@ -50,12 +50,16 @@ pub struct Options {
     pub device_tree_seeds: bool,
     /// A hardware watchdog.
     pub watchdog: bool,
-    /// A network card on a user-mode network that leads nowhere.
+    /// A network card on a user-mode network that leads to the loopback of the machine's private network, and no further.
     pub network: bool,
     /// The first address that this network gives; 10.0.2.15 if none.
     pub lease: Option<Ipv4Addr>,
     /// The hardware address of its card, which is what tells this board from others; QEMU's own if none.
     pub mac: Option<String>,
+    /// Ports of that loopback behind which ports of the box are: (there, on the box).
+    pub doors: Vec<(u16, u16)>,
+    /// Where every packet of the network is recorded, as a capture file.
+    pub capture: Option<PathBuf>,
     /// A hat: its screen on a port, its keys on a virtual keyboard.
     pub hat: bool,
     /// The cross-built probe; without it nobody looks inside.
@@ -96,6 +100,8 @@ impl Options {
             network: true,
             lease: None,
             mac: None,
+            doors: Vec::new(),
+            capture: None,
             hat: false,
             probe: None,
             credentials: Vec::new(),
@@ -205,8 +211,17 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
-        let lease = options.lease.map(|first| format!(",dhcpstart={first}")).unwrap_or_default();
-        line.option("-netdev", format!("user,id=network{lease}"));
+        let mut network = "user,id=network".to_owned();
+        if let Some(first) = options.lease {
+            network.push_str(&format!(",dhcpstart={first}"));
+        }
+        for (there, on_the_box) in &options.doors {
+            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{there}-:{on_the_box}"));
+        }
+        line.option("-netdev", network);
+        if let Some(capture) = &options.capture {
+            line.with_path("-object", "filter-dump,id=capture,netdev=network,file=", capture);
+        }
         let mac = options.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
         line.option("-device", format!("virtio-net-pci,id=nic,netdev=network,romfile={mac}"));
     }

@@ -11,8 +11,42 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Raises loopback in the new namespace, then becomes QEMU: ended by the kernel when its parent ends.
-const ENTER: &str = r#"ip link set lo up && exec setpriv --pdeathsig KILL -- "$@""#;
+/// Names the network name space that a program has entered by [`enter_private_network`].
+const PRIVATE: &str = "STAYPUT_PRIVATE_NETWORK";
+/// Raises loopback in the new name space and says which it is, then becomes the program.
+const ENTER: &str =
+    r#"ip link set lo up && export STAYPUT_PRIVATE_NETWORK="$(readlink /proc/self/ns/net)" && exec "$@""#;
+
+/// Goes on in a network of its own, with loopback and nothing else; the machines that this program starts from then on share
+/// it. For the beginning of a program, which it starts once more with the same arguments.
+pub fn enter_private_network() -> Result<()> {
+    if in_private_network() {
+        return Ok(());
+    }
+    let me = std::env::current_exe().map_err(file("find", "this program"))?;
+    let mut command = privately()?;
+    command.arg(me).args(std::env::args_os().skip(1));
+    Err(start("unshare", "util-linux")(command.exec()))
+}
+
+/// What was inherited from a parent counts only where it is still true.
+fn in_private_network() -> bool {
+    let here = std::fs::read_link("/proc/self/ns/net").map(std::path::PathBuf::into_os_string);
+    matches!((std::env::var_os(PRIVATE), here), (Some(said), Ok(here)) if said == here)
+}
+
+/// The beginning of a command line that is to run in a new network.
+fn privately() -> Result<Command> {
+    require(OsStr::new("unshare"), "util-linux")?;
+    require(OsStr::new("ip"), "iproute2")?;
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        // A user namespace gives the right to make the other one.
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--net", "--", "sh", "-c", ENTER, "sh"]).env("PATH", path());
+    Ok(command)
+}
 
 /// A running program of the host.
 #[derive(Debug)]
@@ -34,22 +68,19 @@ pub enum Streams<'a> {
 }
 
 impl Process {
-    /// Starts `program` with `arguments` in its namespace.
+    /// Starts `program` with `arguments` in a network of its own, or in that of this program where it has entered one. The
+    /// kernel ends it when its parent ends.
     pub fn start(program: &OsStr, arguments: &[OsString], streams: &Streams<'_>) -> Result<Self> {
         require(program, "qemu-system-arm")?;
-        require(OsStr::new("unshare"), "util-linux")?;
         require(OsStr::new("setpriv"), "util-linux")?;
-        require(OsStr::new("ip"), "iproute2")?;
-        let mut command = Command::new("unshare");
-        if !rustix::process::geteuid().is_root() {
-            // A user namespace gives the right to make the other one.
-            command.args(["--user", "--map-root-user"]);
-        }
-        command
-            .args(["--net", "--", "sh", "-c", ENTER, "sh"])
-            .arg(program)
-            .args(arguments)
-            .env("PATH", path());
+        let mut command = if in_private_network() {
+            Command::new("setpriv")
+        } else {
+            let mut command = privately()?;
+            command.arg("setpriv");
+            command
+        };
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).args(arguments).env("PATH", path());
         if let Streams::Log(log) = streams {
             let log = std::fs::OpenOptions::new()
                 .create(true)

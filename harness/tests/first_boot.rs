@@ -267,7 +267,8 @@ impl Parts {
 
     /// Says a line to the region, and gives back what it answers.
     fn say(&self, line: &str) -> String {
-        words::obey(&self.region, line).unwrap_or_else(|wrong| panic!("the region does not understand: {wrong}"))
+        words::obey(&self.region, line)
+            .unwrap_or_else(|wrong| panic!("the region does not understand: {wrong}"))
     }
 
     fn act(&mut self, act: &Act) -> Result<()> {

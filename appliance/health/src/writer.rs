@@ -55,8 +55,9 @@ impl Writer {
         }
     }
 
-    /// Writes the file. `since` stays what it was for as long as state and code do, over restarts of the part too.
-    pub fn write(&mut self, state: State, code: Code, now: Moment) -> Result<()> {
+    /// Writes the file and answers what it says. `since` stays what it was for as long as state and code do, over restarts
+    /// of the part too.
+    pub fn write(&mut self, state: State, code: Code, now: Moment) -> Result<Report> {
         let said = self.said.take().or_else(|| self.said_before(now));
         let since = match said {
             Some((same_state, same_code, since)) if (same_state, same_code) == (state, code) => since,
@@ -74,7 +75,7 @@ impl Writer {
         };
         // Remembered before the file is out: a full /run must not make the state look younger than it is.
         self.said = Some((state, code, since));
-        replace(&self.directory, self.part.file_name(), &report.to_bytes())
+        replace(&self.directory, self.part.file_name(), &report.to_bytes()).map(|()| report)
     }
 
     fn said_before(&self, now: Moment) -> Option<(State, Code, Moment)> {

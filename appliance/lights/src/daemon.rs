@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use stayput_hat::{Action, Hat};
-use stayput_health::{Board, Code, Moment, Part, Reading, State, Writer, read_in};
+use stayput_health::{Board, Code, Moment, Part, Reading, State, Writer};
 use stayput_status::{
     Asked, Facts, Finding, PartView, Phase, Settler, Severity, System, Unit, Verdict, fold,
 };
@@ -70,6 +70,13 @@ impl Default for Places {
     }
 }
 
+/// What ended a wait.
+enum Woken {
+    ToStop,
+    ByNews,
+    ByTime,
+}
+
 /// The daemon between two turns.
 pub struct Daemon {
     places: Places,
@@ -87,6 +94,8 @@ pub struct Daemon {
     folded: Option<Verdict>,
     shown: Option<Verdict>,
     beat: u64,
+    /// Until when nothing but the lights needs looking after, as long as nothing happens.
+    calm: u64,
     /// When the facts are looked up again.
     known: u64,
     said: Said,
@@ -129,6 +138,7 @@ impl Daemon {
             folded: None,
             shown: None,
             beat: 0,
+            calm: 0,
             known: 0,
             said,
             places,
@@ -143,13 +153,27 @@ impl Daemon {
 
     /// Turns until `stop` is readable, which is when systemd wants it to end.
     pub fn run(mut self, stop: &UnixStream) -> Result<()> {
+        let mut next = self.turn(Moment::now());
         loop {
-            let next = self.turn(Moment::now());
-            if self.wait(stop, next)? {
-                self.end();
-                return Ok(());
-            }
+            next = match self.wait(stop, next)? {
+                Woken::ToStop => {
+                    self.end();
+                    return Ok(());
+                }
+                Woken::ByNews => self.turn(Moment::now()),
+                Woken::ByTime => self.tick(Moment::now()),
+            };
         }
+    }
+
+    /// Time has passed and nothing has happened: mostly a light has to be armed again, and that is all. Answers as
+    /// [`Daemon::turn`] does.
+    pub fn tick(&mut self, now: Moment) -> u64 {
+        if self.calm <= now.boot_ms + EARLY {
+            return self.turn(now);
+        }
+        let light = self.panel.keep(now.boot_ms, &mut self.said);
+        light.map_or(self.calm, |light| light.min(self.calm))
     }
 
     /// Does everything that is due; answers when the next turn is, in milliseconds of the boot clock.
@@ -177,8 +201,9 @@ impl Daemon {
 
         let light = self.panel.keep(now.boot_ms, &mut self.said);
         let soon = self.about_to_change(&fresh, now).then(|| now.boot_ms + TICK);
-        let due = [light, soon, asked.map(|(_, until)| until), self.parts.next_silence()];
-        due.into_iter().flatten().chain([self.beat]).min().unwrap_or(self.beat)
+        let due = [soon, asked.map(|(_, until)| until), self.parts.next_silence()];
+        self.calm = due.into_iter().flatten().fold(self.beat, u64::min);
+        light.map_or(self.calm, |light| light.min(self.calm))
     }
 
     fn hear(&mut self) {
@@ -222,10 +247,15 @@ impl Daemon {
         let (state, code) =
             if deaf { (State::Degraded, Code::PartDegraded) } else { (State::Running, Code::Running) };
         match self.writer.write(state, code, now) {
-            Ok(()) => self.said.well("own health file"),
-            Err(error) => self.said.trouble("own health file", &error),
+            Ok(report) => {
+                self.itself.reading = Reading::Fresh(report);
+                self.said.well("own health file");
+            }
+            Err(error) => {
+                self.said.trouble("own health file", &error);
+                self.itself.reading = Reading::Unreadable(error);
+            }
         }
-        self.itself.reading = read_in(&self.places.health, Part::Status, now);
         // Without systemd (in a test) there is nobody to tell.
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
     }
@@ -294,21 +324,24 @@ impl Daemon {
         }
     }
 
-    /// Sleeps until `next`, or until something happens. Whether it is time to stop.
-    fn wait(&self, stop: &UnixStream, next: u64) -> Result<bool> {
+    /// Sleeps until `next`, or until something happens.
+    fn wait(&self, stop: &UnixStream, next: u64) -> Result<Woken> {
         let systemd = self.systemd.as_ref().map(Systemd::bell);
-        let bells: Vec<BorrowedFd<'_>> = [Some(stop.as_fd()), systemd, self.parts.bell(), self.desk.bell()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let hat = self.hat.as_ref().map(Hat::wake);
+        let bells: Vec<BorrowedFd<'_>> =
+            [Some(stop.as_fd()), systemd, self.parts.bell(), self.desk.bell(), hat]
+                .into_iter()
+                .flatten()
+                .collect();
         let mut fds: Vec<_> =
             bells.iter().map(|bell| PollFd::from_borrowed_fd(*bell, PollFlags::IN)).collect();
         // A millisecond more than a whole one, so that what is due then is due.
         let left = Duration::from_millis(next.saturating_sub(Moment::now().boot_ms) + 1);
         let timeout = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
         match poll(&mut fds, Some(&timeout)) {
-            Ok(_) => Ok(fds.first().is_some_and(|stop| !stop.revents().is_empty())),
-            Err(rustix::io::Errno::INTR) => Ok(false),
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(Woken::ByTime),
+            Ok(_) if fds.first().is_some_and(|stop| !stop.revents().is_empty()) => Ok(Woken::ToStop),
+            Ok(_) => Ok(Woken::ByNews),
             Err(errno) => Err(Error::io("wait for", "everything")(errno.into())),
         }
     }

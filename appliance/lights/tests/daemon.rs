@@ -87,11 +87,11 @@ impl Bench {
     }
 }
 
-/// Turns from `from` to `to` as the daemon itself would; how often.
+/// Turns from `from` to `to` as the daemon itself would after some news at `from`; how often it wakes.
 fn turn(daemon: &mut Daemon, from: u64, to: u64) -> usize {
     let (mut now, mut turns) = (from, 0);
     while now <= to {
-        let next = daemon.turn(at(now));
+        let next = if turns == 0 { daemon.turn(at(now)) } else { daemon.tick(at(now)) };
         turns += 1;
         assert!(next > now, "it would turn at {now} for ever");
         now = next;
@@ -165,6 +165,29 @@ fn a_box_that_is_well_is_looked_at_less_than_twenty_times_a_minute() {
     turn(&mut daemon, 200_000, 230_000);
     let turns = turn(&mut daemon, 230_001, 830_000);
     assert!(turns < 200, "{turns} turns in ten minutes");
+}
+
+#[test]
+fn a_wake_for_the_lights_alone_arms_them_and_touches_nothing_else() {
+    let mut it = Bench::new();
+    it.say(Part::Init, State::Done, Code::Running, 5_000);
+    let mut daemon = it.daemon(200_000);
+    turn(&mut daemon, 200_000, 260_000);
+    let own = it.places.health.join(Part::Status.file_name());
+    let repeat = it.class().join("green/repeat");
+    let (mut now, mut alone, mut both) = (daemon.turn(at(260_001)), 0, 0);
+    while now < 400_000 {
+        fs::write(&own, "").unwrap();
+        fs::write(&repeat, "").unwrap();
+        now = daemon.tick(at(now));
+        let armed = !fs::read(&repeat).unwrap().is_empty();
+        match (armed, fs::read(&own).unwrap().is_empty()) {
+            (true, true) => alone += 1,
+            (true, false) => both += 1,
+            other => panic!("woken at {now} for {other:?}"),
+        }
+    }
+    assert!(alone >= 5 && both >= 5, "{alone} times for the lights alone, {both} times for all");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{self, ProvideCredentials, future};
 
 pub use endpoint::Endpoint;
-pub use file::{File, parse};
+pub use file::{File, Stamp, parse};
 
 /// Why there are no credentials.
 #[derive(Debug, thiserror::Error)]
@@ -132,6 +132,15 @@ impl Provider {
             Source::Fixed(_) => {}
             Source::File(file) => file.lock().unwrap_or_else(PoisonError::into_inner).forget(),
             Source::Endpoint(endpoint) => endpoint.forget(),
+        }
+    }
+
+    /// Another value when there are other credentials; `None` while there are none yet. Of a file only: all else is asked
+    /// when it is wanted.
+    pub fn stamp(&self) -> Option<Stamp> {
+        match &*self.0 {
+            Source::Fixed(_) | Source::Endpoint(_) => Some(Stamp::default()),
+            Source::File(file) => file.lock().unwrap_or_else(PoisonError::into_inner).stamp(),
         }
     }
 

@@ -32,6 +32,8 @@ pub struct Log<D: Disk> {
     /// The chain and the next number behind what is in `buffer`.
     next: (Chain, u64),
     buffer: Vec<u8>,
+    /// When the first of it was pushed.
+    time: i64,
     /// How many bytes were written since the last sync.
     unsynced: usize,
     /// The last record that is surely on the disk.
@@ -66,7 +68,19 @@ impl<D: Disk> Log<D> {
 
     fn at(folder: D::Folder, file: D::File, number: u64, length: u64, end: (Chain, u64)) -> Self {
         let (written, next, buffer) = (end, end, Vec::new());
-        Self { folder, file, number, length, written, next, buffer, unsynced: 0, synced: 0, begun: 0 }
+        Self {
+            folder,
+            file,
+            number,
+            length,
+            written,
+            next,
+            buffer,
+            time: 0,
+            unsynced: 0,
+            synced: 0,
+            begun: 0,
+        }
     }
 
     fn begin(disk: &D, folder: D::Folder, number: u64, head: Chain) -> Result<Self> {
@@ -77,10 +91,13 @@ impl<D: Disk> Log<D> {
         Ok(Self { synced: log.written.1 - 1, begun: length, ..log })
     }
 
-    /// Adds an event to the next write and returns its number.
+    /// Adds an event to the next write and returns its number. What is written together has one time.
     pub fn push(&mut self, disk: &D, event: Event) -> u64 {
         let (head, sequence) = self.next;
-        let record = Record { sequence, synced: self.synced, time: disk.now(), event };
+        if self.buffer.is_empty() {
+            self.time = disk.now();
+        }
+        let record = Record { sequence, synced: self.synced, time: self.time, event };
         let head = record.write(&head, &mut self.buffer);
         self.next = (head, sequence + 1);
         sequence

@@ -36,6 +36,8 @@ struct World {
     paused: Option<Outcome>,
     /// What goes wrong with calls: every n-th one fails.
     every: u64,
+    /// What a receive that fails meets.
+    trouble: Trouble,
     deleted: BTreeSet<u64>,
     asked: Vec<(u64, String)>,
     receives: Vec<u64>,
@@ -58,6 +60,7 @@ impl World {
             mover: false,
             paused: None,
             every: u64::MAX,
+            trouble: Trouble::Service,
             deleted: BTreeSet::new(),
             asked: Vec::new(),
             receives: Vec::new(),
@@ -191,7 +194,7 @@ impl World {
                     } else {
                         1_000
                     };
-                    let result = if self.fails() { Err(Trouble::Service) } else { Ok(Vec::new()) };
+                    let result = if self.fails() { Err(self.trouble) } else { Ok(Vec::new()) };
                     self.answers.push((self.now + wait, Event::Received { call, result }));
                 }
                 Action::Move { batch, orders } => {
@@ -439,6 +442,29 @@ fn nothing_is_received_without_a_mover_or_with_a_wrong_clock() {
     world.take(Event::Clock(true));
     world.pass(1_000);
     assert_eq!(world.deleted.len(), 5);
+}
+
+#[test]
+fn without_credentials_nothing_is_asked_for_and_new_ones_are_tried_at_once() {
+    let mut world = World::new();
+    world.take(Event::Credentials(false));
+    world.send_done(3);
+    world.pass(60_000);
+    assert!(world.receives.is_empty());
+    world.take(Event::Credentials(true));
+    world.pass(1_000);
+    assert_eq!(world.deleted.len(), 3);
+    // Refused again and again, so that the next try is far away; then others come.
+    world.send_done(3);
+    (world.every, world.trouble) = (1, Trouble::Credentials);
+    world.pass(120_000);
+    let tries = world.receives.len();
+    world.pass(1_000);
+    assert_eq!(world.receives.len(), tries, "the next try is not far away");
+    world.every = u64::MAX;
+    world.take(Event::Credentials(true));
+    world.pass(1_000);
+    assert_eq!(world.deleted.len(), 6);
 }
 
 #[test]

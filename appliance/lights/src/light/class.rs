@@ -3,8 +3,8 @@
 //! The trigger is `pattern` for as long as the box runs; a dark light has a dark program. So nobody but [`own`], which
 //! runs as root before the daemon, ever writes `trigger`, and the daemon needs no more than its own three files.
 
-use std::fs;
-use std::os::unix::fs::{MetadataExt, chown};
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt, chown};
 use std::path::{Path, PathBuf};
 
 use stayput_status::Program;
@@ -20,9 +20,17 @@ const DARK: &str = "0 100 0 100";
 pub struct Class {
     directory: PathBuf,
     max_brightness: u32,
-    /// When to arm again, and how often after that.
-    armed: Option<(u64, u64)>,
-    repeat: u32,
+    armed: Option<Armed>,
+}
+
+/// A light that plays, and what it takes to go on.
+#[derive(Debug)]
+struct Armed {
+    due: u64,
+    every: u64,
+    repeat: String,
+    /// Kept open: looking it up again each time costs more than the writing.
+    file: File,
 }
 
 impl Class {
@@ -38,7 +46,7 @@ impl Class {
         let Some(max_brightness) = max_brightness else {
             return Err(Error::NotANumber { path, text: text.trim().chars().take(20).collect() });
         };
-        let light = Self { directory, max_brightness, armed: None, repeat: 1 };
+        let light = Self { directory, max_brightness, armed: None };
         if !light.has_pattern()? {
             light.write("trigger", "pattern")?;
         }
@@ -52,7 +60,7 @@ impl Class {
     }
 
     /// One `write` call for one value, as sysfs wants it.
-    fn write(&self, attribute: &str, value: &str) -> Result<()> {
+    fn write(&self, attribute: &str, value: &str) -> Result<File> {
         let path = self.directory.join(attribute);
         // Not fs::write: it would make a file where the kernel has none (in a test's directory).
         let file = fs::OpenOptions::new()
@@ -60,40 +68,42 @@ impl Class {
             .truncate(true)
             .open(&path)
             .map_err(Error::io("open", &path))?;
-        std::io::Write::write_all(&mut &file, value.as_bytes()).map_err(Error::io("write", &path))
+        file.write_all_at(value.as_bytes(), 0).map_err(Error::io("write", &path))?;
+        Ok(file)
     }
 
     /// `repeat` before `pattern`: a fresh trigger repeats for ever, and a driver that dies between the two would leave a
     /// light that never ends.
-    fn play(&self, program: &Program, repeat: &str) -> Result<()> {
-        self.write("repeat", repeat)?;
+    fn play(&self, program: &Program, repeat: &str) -> Result<File> {
+        let file = self.write("repeat", repeat)?;
         let pattern = program.to_kernel_pattern(self.max_brightness);
-        self.write("pattern", if program.is_dark() { DARK } else { &pattern })
+        self.write("pattern", if program.is_dark() { DARK } else { &pattern })?;
+        Ok(file)
     }
 }
 
 impl Driver for Class {
     fn start(&mut self, program: &Program, now: u64) -> Result<()> {
-        self.repeat = program.repeat();
-        self.play(program, &self.repeat.to_string())?;
+        let repeat = program.repeat().to_string();
+        let file = self.play(program, &repeat)?;
         let every = u64::from(program.rearm_after());
-        self.armed = (!program.is_dark()).then_some((now + every, every));
+        self.armed = (!program.is_dark()).then_some(Armed { due: now + every, every, repeat, file });
         Ok(())
     }
 
     fn keep(&mut self, now: u64) -> Result<Option<u64>> {
-        let Some((due, every)) = self.armed else { return Ok(None) };
-        if now < due {
-            return Ok(Some(due));
+        let Some(armed) = &mut self.armed else { return Ok(None) };
+        if now >= armed.due {
+            // Alone, it starts the pattern anew.
+            let written = armed.file.write_all_at(armed.repeat.as_bytes(), 0);
+            written.map_err(Error::io("write", self.directory.join("repeat")))?;
+            armed.due = now + armed.every;
         }
-        // Alone, it starts the pattern anew.
-        self.write("repeat", &self.repeat.to_string())?;
-        self.armed = Some((now + every, every));
-        Ok(Some(now + every))
+        Ok(Some(armed.due))
     }
 
     fn leave(&mut self, program: &Program) -> Result<()> {
-        self.play(program, if program.is_dark() { "1" } else { "-1" })
+        self.play(program, if program.is_dark() { "1" } else { "-1" }).map(drop)
     }
 }
 

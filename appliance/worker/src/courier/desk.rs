@@ -168,6 +168,8 @@ pub struct Desk {
     /// When the mover is asked again whether it can work.
     probe_at: Boot,
     clock: bool,
+    /// Since when there are no credentials, where there are none.
+    without: Option<Boot>,
     pollers: usize,
     /// How many messages are asked for at once: fewer when they are large.
     most: usize,
@@ -209,6 +211,7 @@ impl Desk {
             fitness: Fitness::Unknown,
             probe_at: now,
             clock: true,
+            without: None,
             pollers: 1,
             most: CALL,
             not_before: now,
@@ -249,6 +252,7 @@ impl Desk {
                 self.fitness = obstacle.map_or(Fitness::Fit, Fitness::Unfit);
             }
             Event::Clock(right) => self.clock = right,
+            Event::Credentials(there) => self.credentials(now, there),
             Event::Stop => self.stop(),
             Event::Fetched { slot, result } => self.fetched(now, slot, result),
             Event::Received { call, result } => self.received(now, call, result),
@@ -305,6 +309,16 @@ impl Desk {
     /// Whether the clock was said to be right.
     pub fn has_clock(&self) -> bool {
         self.clock
+    }
+
+    /// For how long there have been no credentials.
+    pub fn without_credentials(&self, now: Boot) -> Option<Duration> {
+        self.without.map(|since| since.until(now))
+    }
+
+    /// Whether nothing but other credentials will help.
+    pub fn wants_credentials(&self) -> bool {
+        self.without.is_some() || (self.failures > 0 && self.trouble == Some(Trouble::Credentials))
     }
 
     /// Whether an order was found at `now` or shortly before that cannot be carried out as it is.
@@ -498,6 +512,14 @@ impl Desk {
                 self.notes.push(Note::Trouble(trouble));
             }
         }
+    }
+
+    /// There are other credentials, or none: what failed for the old ones' sake need not wait any longer.
+    fn credentials(&mut self, now: Boot, there: bool) {
+        if there && self.wants_credentials() {
+            self.not_before = now;
+        }
+        self.without = if there { None } else { self.without.or(Some(now)) };
     }
 
     fn lose_mover(&mut self, now: Boot) {

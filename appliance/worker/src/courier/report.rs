@@ -82,7 +82,7 @@ impl<W: Write> Reporter<W> {
             self.count(desk);
             if self.is_shown {
                 match self.writer.write(state, code, Moment::now()) {
-                    Ok(()) => self.unwritable = false,
+                    Ok(_) => self.unwritable = false,
                     // Said once: the path is a setting of the operator's, no order's.
                     Err(error) if !self.unwritable => {
                         self.unwritable = true;

@@ -15,13 +15,15 @@ use super::report::Reporter;
 use super::state::{Situation, judge};
 use super::store::Store;
 use super::{Attributes, Boot, Error, Queue, Settings, findings};
-use crate::credentials::Provider;
+use crate::credentials::{Provider, Stamp};
 use crate::program::notify::Notifier;
 
 /// How long a stop may take: shorter than the ten seconds that systemd's unit and ECS's 30 leave.
 const STOP: Duration = Duration::from_secs(8);
 /// How often the queue's rules are read, and how soon again when they could not be.
 const RULES: (Duration, Duration) = (Duration::from_secs(3600), Duration::from_secs(60));
+/// How often credentials are looked for while nothing else helps.
+const LOOK: Duration = Duration::from_millis(500);
 /// No clock that is right shows a time before this program was written.
 const WRITTEN: Duration = Duration::from_secs(1_795_000_000);
 
@@ -63,6 +65,9 @@ impl Purpose {
 struct Courier {
     desk: Desk,
     queue: Queue,
+    credentials: Provider,
+    /// Which credentials were there at the last look; nothing before the first.
+    seen: Option<Option<Stamp>>,
     reporter: Reporter<std::io::Stdout>,
     situation: Situation,
     tasks: JoinSet<Brought>,
@@ -96,7 +101,9 @@ impl Courier {
         };
         Ok(Self {
             desk: Desk::new(now).allowing(settings.allowed.clone()),
-            queue: Queue::new(settings, credentials)?,
+            queue: Queue::new(settings, credentials.clone())?,
+            credentials,
+            seen: None,
             way,
             reporter: Reporter::new(&settings.health, std::io::stdout(), salt(), now),
             situation: Situation::default(),
@@ -119,6 +126,7 @@ impl Courier {
         loop {
             let now = Boot::now();
             self.desk.take(now, Event::Clock(is_clock_plausible()));
+            self.look_for_credentials(now);
             if now >= self.rules_at && self.situation.met && stop_by.is_none() {
                 self.rules_at = now.plus(RULES.0);
                 let queue = self.queue.clone();
@@ -137,6 +145,9 @@ impl Courier {
             if let Some(idle) = self.desk.idle(now) {
                 wake = wake.min(idle.max(Duration::from_millis(1)));
             }
+            if self.desk.wants_credentials() {
+                wake = wake.min(LOOK);
+            }
             if let Some(by) = stop_by {
                 wake = wake.min(now.until(by));
             }
@@ -154,6 +165,17 @@ impl Courier {
             while let Some(joined) = self.tasks.try_join_next_with_id() {
                 self.joined(joined);
             }
+        }
+    }
+
+    fn look_for_credentials(&mut self, now: Boot) {
+        let stamp = self.credentials.stamp();
+        if self.seen != Some(stamp) {
+            if stamp.is_none() {
+                self.reporter.line(format_args!("no credentials yet"));
+            }
+            self.seen = Some(stamp);
+            self.desk.take(now, Event::Credentials(stamp.is_some()));
         }
     }
 

@@ -10,6 +10,8 @@ use crate::Outcome;
 
 /// A mover that is away or silent for longer is a state and not a moment.
 const SILENT: Duration = Duration::from_secs(10);
+/// For how long there may be no credentials: a registration, on a box whose network comes late.
+const REGISTRATION: Duration = Duration::from_secs(300);
 /// For how long after an order the courier counts as at work.
 const WORK: Duration = Duration::from_secs(5);
 
@@ -29,6 +31,14 @@ pub(super) fn judge(desk: &Desk, situation: Situation, now: Boot) -> (State, Cod
     }
     if !desk.has_clock() {
         return (State::Degraded, Code::ClockUnset);
+    }
+    if let Some(time) = desk.without_credentials(now) {
+        // The part that brings them says what keeps it.
+        return if time < REGISTRATION {
+            (State::Starting, Code::Starting)
+        } else {
+            (State::Degraded, Code::CredentialsLate)
+        };
     }
     if let Some(failing) = desk.failing().and_then(|(trouble, times)| of_trouble(trouble, times)) {
         return failing;
@@ -111,6 +121,16 @@ mod tests {
         let at = |seconds: u64| judge(&desk, Situation::default(), Boot::at(seconds * 1000));
         assert_eq!(at(1), (State::Starting, Code::Starting));
         assert_eq!(at(30), (State::Degraded, Code::PartDegraded));
+    }
+
+    #[test]
+    fn a_courier_without_credentials_starts_for_as_long_as_a_registration_may_take() {
+        let mut desk = Desk::new(Boot::at(0));
+        desk.take(Boot::at(1_000), Event::Credentials(false));
+        let at = |desk: &Desk, seconds: u64| judge(desk, MET, Boot::at(seconds * 1000));
+        assert_eq!(at(&desk, 2), (State::Starting, Code::Starting));
+        desk.take(Boot::at(100_000), Event::Credentials(false));
+        assert_eq!(at(&desk, 302), (State::Degraded, Code::CredentialsLate));
     }
 
     #[test]

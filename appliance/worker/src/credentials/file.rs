@@ -13,7 +13,7 @@ const LONGEST: u64 = 64 * 1024;
 
 /// What tells one state of a file from another: whoever replaces it makes another inode, whoever writes into it another
 /// time.
-type Stamp = (u64, u64, i64, i64, u64);
+pub type Stamp = (u64, u64, i64, i64, u64);
 
 /// A profile in a file.
 #[derive(Debug)]
@@ -32,6 +32,11 @@ impl File {
     /// Reads again at the next call, changed or not.
     pub fn forget(&mut self) {
         self.read = None;
+    }
+
+    /// Which state of the file is there now, if any is.
+    pub fn stamp(&self) -> Option<Stamp> {
+        fs::metadata(&self.path).ok().map(|metadata| stamp(&metadata))
     }
 
     /// What the file says now.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, StatVfsMountFlags,
-    StatxFlags, StatxTimestamp, Timespec, Timestamps, XattrFlags,
+    Statx, StatxAttributes, StatxFlags, StatxTimestamp, Timespec, Timestamps, XattrFlags,
 };
 use rustix::io::Errno;
 use rustix::time::ClockId;
@@ -73,17 +73,15 @@ impl Disk for Linux {
     }
 
     fn look(&self, folder: &LinuxFolder, name: &FileName) -> Result<Option<Found>> {
-        // O_PATH: a pipe or a device is not opened, so it cannot block or do anything.
-        match Self::beneath(folder, name, OFlags::PATH, Mode::empty()) {
-            Ok(found) => stat(&found).map(Some),
+        // Nothing is opened, so a pipe or a device cannot block or do anything; and a name has no slash, so there is no way
+        // out of the folder but a link or a mount, which are told apart. One call, for there are three looks to each order.
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        match rustix::fs::statx(&folder.0, name.as_c_str(), flags, WANTED) {
+            Ok(stat) if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) => {
+                Ok(Some(Found { kind: Kind::Other, ..found(&stat) }))
+            }
+            Ok(stat) => Ok(Some(found(&stat))),
             Err(Errno::NOENT) => Ok(None),
-            // A link or a mount: there, and no plain file.
-            Err(Errno::LOOP | Errno::XDEV) => Ok(Some(Found {
-                kind: Kind::Other,
-                identity: Identity { inode: 0, born: 0, size: 0, modified: 0 },
-                links: 1,
-                touched: 0,
-            })),
             Err(error) => Err(error),
         }
     }
@@ -138,7 +136,7 @@ impl Disk for Linux {
     }
 
     fn found(&self, file: &LinuxFile) -> Result<Found> {
-        stat(&file.0)
+        statx(&file.0).map(|stat| found(&stat))
     }
 
     fn writers(&self, file: &LinuxFile) -> Writers {
@@ -222,15 +220,17 @@ fn copy_extended(from: &LinuxFile, to: &LinuxFile) -> Result<()> {
     Ok(())
 }
 
-fn statx(file: &impl AsFd) -> Result<rustix::fs::Statx> {
-    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::BTIME)
+/// What is asked about a file.
+const WANTED: StatxFlags = StatxFlags::BASIC_STATS.union(StatxFlags::BTIME);
+
+fn statx(file: &impl AsFd) -> Result<Statx> {
+    rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, WANTED)
 }
 
-fn stat(file: &impl AsFd) -> Result<Found> {
-    let stat = statx(file)?;
+fn found(stat: &Statx) -> Found {
     let has_birth = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     let kind = FileType::from_raw_mode(u32::from(stat.stx_mode));
-    Ok(Found {
+    Found {
         kind: if kind == FileType::RegularFile { Kind::File } else { Kind::Other },
         identity: Identity {
             inode: stat.stx_ino,
@@ -240,7 +240,7 @@ fn stat(file: &impl AsFd) -> Result<Found> {
         },
         links: stat.stx_nlink,
         touched: stamp(&stat.stx_ctime),
-    })
+    }
 }
 
 fn stamp(time: &StatxTimestamp) -> i64 {

@@ -28,6 +28,8 @@ pub enum Event {
     Obstacle(Option<Outcome>),
     /// Whether the clock can be right.
     Clock(bool),
+    /// Whether there are credentials: at the first look, and whenever there are others.
+    Credentials(bool),
     /// Finish or give back what is held, and receive nothing more.
     Stop,
     /// The objects of a message were fetched, or not.

@@ -180,7 +180,7 @@ impl Desk {
 
     fn receive(&mut self, now: Boot, actions: &mut Vec<Action>) {
         let fit = self.has_mover() && self.fitness == Fitness::Fit;
-        if self.stopping || !fit || !self.clock || now < self.not_before {
+        if self.stopping || !fit || !self.clock || self.without.is_some() || now < self.not_before {
             return;
         }
         loop {

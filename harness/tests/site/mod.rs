@@ -1,0 +1,241 @@
+//! A box at work, from outside: what is put before it, what becomes of that, and what it says meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use stayput_desk::{Depth, Desk, Plan};
+use stayput_harness::{Error, Machine};
+use stayput_health::Code;
+
+use crate::stage;
+
+/// The tests' own result: a desk has more that can fail than a machine.
+pub type Result<T> = std::result::Result<T, stayput_desk::Error>;
+
+/// What every test waits for at most: a batch of a thousand on an emulated processor.
+pub const LONG: Duration = Duration::from_secs(600);
+
+const SOURCE: &str = "/data/source";
+const DESTINATION: &str = "/data/destination";
+const SUFFIX: &str = "_has_been_processed";
+
+/// A box that works, once somebody needs it; a new one after a test has failed.
+#[derive(Default)]
+pub struct Shared(Option<Site>);
+
+impl Shared {
+    /// Runs a test on the box. One that fails shows what there was to be seen, and takes the box away with it.
+    pub fn run(&mut self, test: fn(&mut Site) -> Result<()>) -> stayput_harness::Result<()> {
+        if self.0.is_none() {
+            self.0 = Some(Site::open().map_err(told)?);
+        }
+        let Some(site) = &mut self.0 else { unreachable!("set above") };
+        let ended = catch_unwind(AssertUnwindSafe(|| test(site)));
+        if matches!(ended, Ok(Ok(()))) {
+            return Ok(());
+        }
+        site.tell();
+        self.0 = None;
+        match ended {
+            Ok(result) => result.map_err(told),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+fn told(error: stayput_desk::Error) -> Error {
+    match error {
+        stayput_desk::Error::Machine(error) => error,
+        other => Error::OnTheBox(other.to_string()),
+    }
+}
+
+/// A box at work.
+pub struct Site {
+    pub desk: Desk,
+    /// Every file that was put before the box, by its name.
+    files: BTreeMap<String, Vec<u8>>,
+    /// Results that stood in the way, and stay.
+    taken: BTreeSet<String>,
+    /// From power on to the first file processed.
+    pub first: Duration,
+}
+
+/// The file that every new box gets first.
+pub const FIRST: &str = "first.csv";
+
+impl Site {
+    /// Flashes a card, switches the box on, and waits until it has processed its first file.
+    fn open() -> Result<Self> {
+        let place =
+            std::env::var_os("STAYPUT_SCRATCH").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
+        let plan = Plan {
+            options: stage::virt(),
+            layout: stage::partition::layout(),
+            emulator: stage::input("STAYPUT_MINISTACK").into(),
+            door: None,
+            folder: place.join("stayput-desk"),
+        };
+        let began = Instant::now();
+        let mut site = Self {
+            desk: Desk::start(plan)?,
+            files: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            first: Duration::ZERO,
+        };
+        site.order([FIRST])?;
+        let machine = site.desk.machine();
+        let deadline = machine.deadline(LONG);
+        let probe = machine.probe()?;
+        let ready = deadline.poll(|| Ok::<_, Error>(probe.exists(SOURCE)?.then_some(())))?;
+        assert!(ready.is_some(), "the box made no {SOURCE}");
+        site.put(FIRST)?;
+        let mut first = None;
+        if let Err(error) = site.until("the first file is processed", |site| {
+            first = site.moved()?.contains(FIRST).then(|| began.elapsed());
+            Ok(first.is_some())
+        }) {
+            site.tell();
+            return Err(error);
+        }
+        site.first = first.unwrap_or_default();
+        Ok(site)
+    }
+
+    /// Puts a file into the source folder.
+    pub fn put(&mut self, name: &str) -> Result<()> {
+        let content = content(name);
+        self.desk.machine().probe()?.create(&format!("{SOURCE}/{name}"), &content)?;
+        self.files.insert(name.to_owned(), content);
+        Ok(())
+    }
+
+    /// Sends orders.
+    pub fn order<T: AsRef<str>>(&mut self, bodies: impl IntoIterator<Item = T>) -> Result<()> {
+        self.desk.open()?.send(bodies)
+    }
+
+    /// The names of the files that were processed.
+    pub fn moved(&mut self) -> Result<BTreeSet<String>> {
+        let names = self.names(DESTINATION)?;
+        Ok(names.iter().filter_map(|name| name.strip_suffix(SUFFIX)).map(str::to_owned).collect())
+    }
+
+    fn names(&mut self, folder: &str) -> Result<Vec<String>> {
+        let entries = self.desk.machine().probe()?.list(folder)?;
+        Ok(entries.into_iter().map(|entry| entry.name).filter(|name| !name.starts_with('.')).collect())
+    }
+
+    /// How many messages the queue has.
+    pub fn depth(&mut self) -> Result<Depth> {
+        self.desk.open()?.depth()
+    }
+
+    /// Waits until all of these are processed and no order is left.
+    pub fn until_done(&mut self, names: &[String]) -> Result<()> {
+        self.until("every order is done", |site| {
+            let moved = site.moved()?;
+            Ok(names.iter().all(|name| moved.contains(name)) && site.depth()? == Depth::EMPTY)
+        })
+    }
+
+    /// Waits for something.
+    pub fn until(&mut self, what: &str, mut is_so: impl FnMut(&mut Self) -> Result<bool>) -> Result<()> {
+        let deadline = self.desk.machine().deadline(LONG);
+        let done = deadline.poll(|| match is_so(self) {
+            Ok(so) => Ok(so.then_some(())),
+            // While it restarts, nobody answers.
+            Err(error) => Err(error),
+        })?;
+        if done.is_none() {
+            let (moved, depth, verdict) = (self.moved()?.len(), self.depth()?, self.verdict()?);
+            let seen = format!(
+                "{moved} of {} files are processed, {depth:?}, the verdict is {verdict}",
+                self.files.len()
+            );
+            return Err(Error::Late { what: what.to_owned(), allowed: deadline.allowed, seen }.into());
+        }
+        Ok(())
+    }
+
+    /// What the lights show, as a code.
+    pub fn verdict(&mut self) -> Result<String> {
+        let path = "/run/stayput/status/verdict.json";
+        let probe = self.desk.machine().probe()?;
+        if !probe.exists(path)? {
+            return Ok(String::new());
+        }
+        let json: serde_json::Value = serde_json::from_slice(&probe.read(path)?).unwrap();
+        Ok(json["state"]["code"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until the lights show this.
+    pub fn until_shown(&mut self, code: Code) -> Result<()> {
+        let wanted = code.to_string();
+        self.until(&format!("the lights show {code}"), |site| Ok(site.verdict()? == wanted))
+    }
+
+    /// The invariant: every file is in exactly one place, whole; none came from nowhere.
+    pub fn check(&mut self) -> Result<()> {
+        let here: BTreeSet<_> = self.names(SOURCE)?.into_iter().collect();
+        let there = self.names(DESTINATION)?;
+        let mut moved: BTreeSet<_> = there.iter().filter_map(|name| name.strip_suffix(SUFFIX)).collect();
+        assert_eq!(moved.len(), there.len(), "a file at the destination has no suffix: {there:?}");
+        moved.retain(|name| !self.taken.contains(*name));
+        for (name, content) in &self.files {
+            let path = match (here.contains(name), moved.contains(name.as_str())) {
+                (true, false) => format!("{SOURCE}/{name}"),
+                (false, true) => format!("{DESTINATION}/{name}{SUFFIX}"),
+                (both, _) => panic!("{name} is in {}", if both { "both places" } else { "no place" }),
+            };
+            assert!(self.desk.machine().probe()?.read(&path)? == *content, "{path} has changed");
+        }
+        assert_eq!(
+            here.len() + moved.len(),
+            self.files.len(),
+            "a file came from nowhere: {here:?}, {moved:?}"
+        );
+        let complaints = self.desk.region().simulator().complaints();
+        assert!(complaints.is_empty(), "the region complains: {complaints:?}");
+        Ok(())
+    }
+
+    /// Puts a taken destination before an order of this name.
+    pub fn take(&mut self, name: &str) -> Result<()> {
+        let path = format!("{DESTINATION}/{name}{SUFFIX}");
+        self.taken.insert(name.to_owned());
+        Ok(self.desk.machine().probe()?.create(&path, b"was here before")?)
+    }
+
+    /// The started box.
+    pub fn machine(&mut self) -> &mut Machine {
+        self.desk.machine()
+    }
+
+    /// What a person would look at: console, journal, region, screen.
+    fn tell(&mut self) {
+        let exchanges = self.desk.region().recorder().exchanges();
+        let from = exchanges.len().saturating_sub(25);
+        eprintln!("== the region's last calls");
+        for exchange in &exchanges[from..] {
+            eprintln!("{} {} {:?} {:?}", exchange.at, exchange.host, exchange.call, exchange.status);
+        }
+        eprintln!("== the console's last lines\n{}", self.desk.machine().console().last(30).join("\n"));
+        let journal =
+            ["journalctl", "--no-pager", "--lines=60", "--output=short-monotonic", "--unit=stayput-*"];
+        let journal = self.desk.machine().probe().and_then(|probe| probe.output(&journal));
+        eprintln!("== the journal\n{}", journal.unwrap_or_else(|error| error.to_string()));
+        if let Some(screen) = self.desk.machine().screen().now() {
+            eprintln!("== the screen\n{:?}", screen.frame);
+        }
+    }
+}
+
+/// What is in a file of this name.
+pub fn content(name: &str) -> Vec<u8> {
+    name.bytes().cycle().take(1 + name.len() * 7 % 3000).collect()
+}
