@@ -420,7 +420,7 @@ fn same(desk: &mut Desk) -> Result<()> {
 
     // The other slot.
     parts.machine.power_cut();
-    set_boot_state(&parts.card, &[("stayput_a_tries", "0")])?;
+    set_boot_state(&parts.card, &[("stayput_first", "b")])?;
     parts.power_on()?;
     let text = restarted(parts, &instance, "10.0.2.99")?;
     assert!(text.contains("System:           B"), "{text}");

@@ -38,6 +38,9 @@ const SPEAK: Duration = Duration::from_secs(25);
 /// How often it looks whether the network is back.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// After so long the kernel has every driver that it will ever have.
+const DRIVERS: Duration = Duration::from_secs(180);
+
 /// What the command line says.
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
@@ -82,7 +85,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::convert::Infallible, Error> {
-    let board = board::mark(Path::new("/"))?;
+    let board = board_when_it_is_there(health)?;
     let region = Https::new(&endpoint(config), &options.authorities, proxy(config).as_deref())?;
     let around = Box { places: options.places.clone(), random: SystemRandom::new() };
     let mut keeper = Keeper::open(Store::new(&options.state), region, around, wish(config), &board)?;
@@ -114,6 +117,19 @@ fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::
             if network.has_come_back() && keeper.hurry() {
                 break;
             }
+        }
+    }
+}
+
+/// The board's mark. Where the network card is what tells one board from another, its driver may be later than this part.
+fn board_when_it_is_there(health: &mut Writer) -> Result<String, Error> {
+    loop {
+        match board::mark(Path::new("/")) {
+            Err(Error::NoBoard) if now() < DRIVERS => {
+                say(health, State::Starting, Code::Activating);
+                std::thread::sleep(LOOK);
+            }
+            found => return found,
         }
     }
 }

@@ -7,7 +7,7 @@ use stayput_health::{Code, State};
 use crate::links::Given;
 
 /// A link needs seconds to agree with a switch, and a plug that is put into another socket is no fault yet.
-const PLUG: Duration = Duration::from_secs(6);
+const PLUG: Duration = Duration::from_secs(10);
 /// A router that has just been switched on gives addresses after half a minute.
 const LEASE: Duration = Duration::from_secs(30);
 /// The network card's driver, and networkd.
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_plug_that_is_out_is_told_within_seconds_and_a_missing_address_after_half_a_minute() {
         let code = |given, seconds| judge(given, after(seconds)).code;
-        assert_eq!([code(Given::Socket, 0), code(Given::Socket, 6)], [Code::Starting, Code::NoLink]);
+        assert_eq!([code(Given::Socket, 9), code(Given::Socket, 10)], [Code::Starting, Code::NoLink]);
         assert_eq!([code(Given::Cable, 29), code(Given::Cable, 30)], [Code::NetworkComing, Code::NoDhcp]);
         assert_eq!(
             [code(Given::Nothing, 60), code(Given::Nothing, 90)],
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_looked_at_again_when_it_becomes_a_fault_and_not_before() {
-        for (given, seconds) in [(Given::Socket, 6), (Given::Cable, 30), (Given::Nothing, 90)] {
+        for (given, seconds) in [(Given::Socket, 10), (Given::Cable, 30), (Given::Nothing, 90)] {
             let said = judge(given, after(1));
             assert_eq!((said.state, said.holds), (State::Starting, Some(after(seconds - 1))));
             assert_eq!(judge(given, after(seconds)).holds, None);
