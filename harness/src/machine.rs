@@ -263,6 +263,27 @@ impl Machine {
         self.on.as_ref().and_then(|on| on.process.ended())
     }
 
+    /// Changes what a machine that is off is made of, from the next time it is switched on: another network, another board.
+    pub fn rebuild(&mut self, change: impl FnOnce(&mut Options)) -> Result<()> {
+        self.off("another machine")?;
+        change(&mut self.options);
+        Ok(())
+    }
+
+    /// Makes a network of it in which nobody answers, though the plug is in; or lets those who are there speak again.
+    pub fn hush(&mut self, hushed: bool) -> Result<()> {
+        let qmp = self.qmp()?;
+        if hushed {
+            // Every frame goes into a hole, in both directions.
+            let hole = json!({ "id": "hole", "backend": { "type": "null", "data": {} } });
+            qmp.execute("chardev-add", hole)?;
+            let hush = json!({ "qom-type": "filter-redirector", "id": "hush", "netdev": "network", "outdev": "hole" });
+            return qmp.execute("object-add", hush).map(drop);
+        }
+        qmp.execute("object-del", json!({ "id": "hush" }))?;
+        qmp.execute("chardev-remove", json!({ "id": "hole" })).map(drop)
+    }
+
     /// Pulls the network plug, or puts it back.
     pub fn link(&mut self, up: bool) -> Result<()> {
         self.qmp()?.execute("set_link", json!({ "name": "nic", "up": up })).map(drop)

@@ -6,6 +6,7 @@ use crate::patience::Patience;
 use stayput_hat::PORT as HAT_PORT;
 use stayput_probe::PORT;
 use std::ffi::OsString;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 /// Which machine QEMU plays.
@@ -51,6 +52,10 @@ pub struct Options {
     pub watchdog: bool,
     /// A network card on a user-mode network that leads to the loopback of the machine's private network, and no further.
     pub network: bool,
+    /// The first address that this network gives; 10.0.2.15 if none.
+    pub lease: Option<Ipv4Addr>,
+    /// The hardware address of its card, which is what tells this board from others; QEMU's own if none.
+    pub mac: Option<String>,
     /// TCP ports of the box that a program beside the machine reaches at 127.0.0.1, each under its own number. The box
     /// must have the address that the user-mode network's DHCP gives.
     pub forwards: Vec<u16>,
@@ -94,6 +99,8 @@ impl Options {
             device_tree_seeds: true,
             watchdog: true,
             network: true,
+            lease: None,
+            mac: None,
             forwards: Vec::new(),
             capture: None,
             hat: false,
@@ -205,13 +212,15 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     };
     line.option("-device", "virtio-blk-pci,drive=card");
     if options.network {
+        let first = options.lease.map(|first| format!(",dhcpstart={first}")).unwrap_or_default();
         let forward = |port: &u16| format!(",hostfwd=tcp:127.0.0.1:{port}-:{port}");
         let forwards: String = options.forwards.iter().map(forward).collect();
-        line.option("-netdev", format!("user,id=network{forwards}"));
+        line.option("-netdev", format!("user,id=network{first}{forwards}"));
         if let Some(capture) = &options.capture {
             line.with_path("-object", "filter-dump,id=capture,netdev=network,file=", capture);
         }
-        line.option("-device", "virtio-net-pci,id=nic,netdev=network,romfile=");
+        let mac = options.mac.as_ref().map(|mac| format!(",mac={mac}")).unwrap_or_default();
+        line.option("-device", format!("virtio-net-pci,id=nic,netdev=network,romfile={mac}"));
     }
     if options.random_source {
         line.option("-device", "virtio-rng-pci");
@@ -319,6 +328,16 @@ mod tests {
     fn a_port_of_the_box_is_reached_from_beside_the_machine_and_from_nowhere_else() {
         let said = said(&Options { forwards: vec![22], ..virt() }, ConsoleEnd::Socket);
         assert!(said.contains("user,id=network,hostfwd=tcp:127.0.0.1:22-:22 "), "{said}");
+    }
+
+    #[test]
+    fn another_lease_and_another_board_are_the_networks_and_the_cards() {
+        let other =
+            Options { lease: Some([10, 0, 2, 99].into()), mac: Some("52:54:00:00:00:99".into()), ..virt() };
+        let other = said(&other, ConsoleEnd::Socket);
+        assert!(other.contains("user,id=network,dhcpstart=10.0.2.99 "), "{other}");
+        assert!(other.contains("netdev=network,romfile=,mac=52:54:00:00:00:99"), "{other}");
+        assert!(!said(&virt(), ConsoleEnd::Socket).contains("mac="));
     }
 
     #[test]

@@ -31,9 +31,19 @@ const PARTS: &[Part] = &[
         main: stayput_door::main,
     },
     Part {
+        name: "drive",
+        does: "writes the verdict to the card's drive, and a mark over a used code",
+        main: stayput_drive::main,
+    },
+    Part {
         name: "identity",
         does: "registers the box with the region and keeps its credentials fresh",
         main: stayput_identity::main,
+    },
+    Part {
+        name: "network",
+        does: "says whether there is a cable and an address",
+        main: stayput_network::main,
     },
     Part {
         name: "setup",

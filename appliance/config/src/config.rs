@@ -79,6 +79,13 @@ pub enum Addressing {
     },
 }
 
+impl Network {
+    /// The proxy on the way to a host, if there is one.
+    pub fn proxy_to(&self, host: &str) -> Option<&ProxyUrl> {
+        self.proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|without| without.covers(host)))
+    }
+}
+
 /// `[activation]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Activation {

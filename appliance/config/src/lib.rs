@@ -44,7 +44,7 @@ pub use fleet::names as fleet_names;
 pub use reference::{example, page as reference_page};
 pub use text::LONGEST;
 pub use types::*;
-pub use used::mark_used;
+pub use used::{activation_in, mark_copies, mark_used};
 
 use sheet::Places;
 

@@ -60,7 +60,8 @@ impl Attributes {
             found.size = Some(reader.long()?);
         }
         if has(Self::OWNER) {
-            (reader.number()?, reader.number()?);
+            reader.number()?;
+            reader.number()?;
         }
         if has(Self::MODE) {
             found.mode = Some(reader.number()?);
@@ -70,7 +71,8 @@ impl Attributes {
         }
         if has(Self::EXTENDED) {
             for _ in 0..reader.number()? {
-                (reader.text()?, reader.text()?);
+                reader.text()?;
+                reader.text()?;
             }
         }
         Some(found)
@@ -192,7 +194,8 @@ impl<'a> Request<'a> {
             12 => Self::ReadFolder { handle: reader.text()? },
             13 => Self::Remove { path: reader.text()? },
             14 => {
-                (reader.text()?, Attributes::read(reader)?);
+                reader.text()?;
+                Attributes::read(reader)?;
                 Self::MakeFolder
             }
             15 => {

@@ -25,7 +25,9 @@ mod moment;
 mod part;
 pub mod persist;
 mod reader;
+pub mod registration;
 pub mod verity;
+mod watch;
 mod word;
 mod writer;
 
@@ -39,7 +41,9 @@ pub use moment::Moment;
 pub use part::Part;
 pub use persist::PersistTable;
 pub use reader::{Reading, parse, read, read_in};
+pub use registration::Registration;
 pub use verity::Verity;
+pub use watch::{Changed, Watch};
 pub use word::Word;
 pub use writer::Writer;
 

@@ -56,6 +56,8 @@ parts! {
     Init = "init", Once, silent for 120 s;
     /// First and every boot: configuration, network, time, identity of the host.
     Setup = "setup", Once, silent for 600 s;
+    /// Cable and address.
+    Network = "network", Always, silent for 90 s;
     /// The clock, until the region has confirmed it.
     Clock = "clock", Once, silent for 120 s;
     /// Activation and role credentials.
@@ -68,13 +70,15 @@ parts! {
     Courier = "courier", Always, silent for 60 s;
     /// The half of the worker that has the files and no network.
     Mover = "mover", Always, silent for 60 s;
+    /// The card's drive STAYPUT: STATUS.txt, and the used code.
+    Drive = "drive", Always, silent for 90 s;
     /// The SFTP door, when it has a key. The set-up speaks for it: nothing of it runs while nobody calls.
     Drop = "drop", Once, silent for 120 s;
     /// The verdict on the running slot, and its copy in the other one.
     BootOk = "boot-ok", Once, silent for 600 s;
     /// Updates of the other slot.
     Update = "update", Always, silent for 600 s;
-    /// Lights, screen and STATUS.txt.
+    /// Lights and screen.
     Status = "status", Always, silent for 60 s;
 }
 

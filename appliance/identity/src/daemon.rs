@@ -8,22 +8,24 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
 use stayput_config::{Code as ActivationCode, Config};
-use stayput_health::{Code, Moment, Part, State, Writer};
+use stayput_health::{Code, Moment, Part, Reading, Registration, State, Writer, registration};
 
 use crate::credentials::{self, Place};
 use crate::https::Https;
 use crate::plan::Wish;
-use crate::store::Store;
+use crate::store::{self, Store};
 use crate::wire::Token;
-use crate::{Error, Keeper, Key, Surroundings, board};
+use crate::{Capsule, Error, Keeper, Key, Surroundings, board};
 
 const USAGE: &str = "\
 usage: identity --config FILE --state FOLDER --credentials FOLDER[:UID] ... [--authorities FILE]
+                [--registration FOLDER]
 
   --config FILE               the checked stayput.toml
   --state FOLDER              where the two copies of the identity are kept
   --credentials FOLDER[:UID]  where credentials go, and whose they are; once for each reader
   --authorities FILE          the certificates to trust, in PEM (/etc/ssl/certs/ca-certificates.crt)
+  --registration FOLDER       where others are told who the box is, and which activations were used
 ";
 
 /// EX_USAGE and EX_CONFIG: nothing that a restart could mend.
@@ -33,8 +35,11 @@ const WRONG_CONFIG: u8 = 78;
 /// How often it speaks while it waits: well within its time of silence.
 const SPEAK: Duration = Duration::from_secs(25);
 
-/// How long a network card may take to appear.
-const CARD: Duration = Duration::from_secs(120);
+/// How often it looks whether the network is back.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// After so long the kernel has every driver that it will ever have.
+const DRIVERS: Duration = Duration::from_secs(180);
 
 /// What the command line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,6 +48,7 @@ struct Options {
     state: PathBuf,
     places: Vec<Place>,
     authorities: PathBuf,
+    registration: Option<PathBuf>,
 }
 
 /// Runs the part; what follows its name is in `arguments`.
@@ -79,16 +85,20 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::convert::Infallible, Error> {
-    let board = board_when_there(health)?;
-    let proxy = config.network.proxy.as_ref().map(|proxy| proxy.expose());
-    let region = Https::new(&endpoint(config), &options.authorities, proxy.as_deref())?;
+    let board = board_when_it_is_there(health)?;
+    let region = Https::new(&endpoint(config), &options.authorities, proxy(config).as_deref())?;
     let around = Box { places: options.places.clone(), random: SystemRandom::new() };
     let mut keeper = Keeper::open(Store::new(&options.state), region, around, wish(config), &board)?;
     say(health, State::Starting, Code::Activating);
     let mut last = None;
+    let mut told = None;
+    let mut network = Network::default();
     loop {
         let wait = keeper.step()?;
         let code = keeper.code();
+        if let Some(folder) = &options.registration {
+            tell(folder, keeper.capsule(), &board, &mut told)?;
+        }
         if last.replace(code) != Some(code) {
             println!("{code}: {}", code.meaning());
         }
@@ -102,23 +112,59 @@ fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::
             if left.is_zero() {
                 break;
             }
-            std::thread::sleep(left.min(SPEAK));
+            // While the way is what is missing, it looks whether the way is back.
+            std::thread::sleep(left.min(if keeper.is_hindered() { LOOK } else { SPEAK }));
+            if network.has_come_back() && keeper.hurry() {
+                break;
+            }
         }
     }
 }
 
-/// The board's mark. One that is told by its network card has none before the card's driver is there, which is late on a slow
-/// start.
-fn board_when_there(health: &mut Writer) -> Result<String, Error> {
-    let until = now().saturating_add(CARD);
+/// The board's mark. Where the network card is what tells one board from another, its driver may be later than this part.
+fn board_when_it_is_there(health: &mut Writer) -> Result<String, Error> {
     loop {
         match board::mark(Path::new("/")) {
-            Err(Error::NoBoard) if now() < until => {
+            Err(Error::NoBoard) if now() < DRIVERS => {
                 say(health, State::Starting, Code::Activating);
-                std::thread::sleep(CARD / 600);
+                std::thread::sleep(LOOK / 10);
             }
-            known => return known,
+            found => return found,
         }
+    }
+}
+
+/// Tells others who the box is, when that has changed.
+fn tell(folder: &Path, capsule: &Capsule, board: &str, told: &mut Option<Registration>) -> Result<(), Error> {
+    let own = capsule.identity.as_ref().filter(|identity| identity.board == board);
+    let now = Registration {
+        version: registration::VERSION,
+        instance: own.map(|identity| identity.instance.clone()),
+        region: own.map(|identity| identity.region.clone()),
+        spent: capsule.used.iter().cloned().collect(),
+    };
+    if told.as_ref() != Some(&now) {
+        // Nothing secret: every part may read it.
+        store::replace(folder, registration::NAME, &now.to_bytes(), 0o644)?;
+        *told = Some(now);
+    }
+    Ok(())
+}
+
+/// Whether the network is there, as its own part says.
+#[derive(Debug, Default)]
+struct Network {
+    was_missing: bool,
+}
+
+impl Network {
+    fn has_come_back(&mut self) -> bool {
+        let is_there = match stayput_health::read(Part::Network, Moment::now()) {
+            Reading::Fresh(report) => report.state == State::Running,
+            // Nobody says that it is missing.
+            Reading::Stale { .. } | Reading::Absent | Reading::Unreadable(_) => !self.was_missing,
+        };
+        std::mem::replace(&mut self.was_missing, !is_there) && is_there
     }
 }
 
@@ -164,8 +210,18 @@ fn endpoint(config: &Config) -> String {
     config.endpoints.ssm.as_ref().map_or_else(own, ToString::to_string)
 }
 
+/// The proxy on the way there, where `no_proxy` does not name it.
+fn proxy(config: &Config) -> Option<String> {
+    let region = &config.activation.region;
+    let host = match &config.endpoints.ssm {
+        Some(endpoint) => endpoint.host().to_string(),
+        None => format!("ssm.{region}.{}", region.domain()),
+    };
+    config.network.proxy_to(&host).map(stayput_config::ProxyUrl::expose)
+}
+
 fn parse(arguments: Vec<OsString>) -> Result<Options, String> {
-    let (mut config, mut state, mut places) = (None, None, Vec::new());
+    let (mut config, mut state, mut registration, mut places) = (None, None, None, Vec::new());
     let mut authorities = PathBuf::from("/etc/ssl/certs/ca-certificates.crt");
     let mut arguments = arguments.into_iter();
     while let Some(name) = arguments.next() {
@@ -174,13 +230,14 @@ fn parse(arguments: Vec<OsString>) -> Result<Options, String> {
             Some("--config") => config = Some(PathBuf::from(value)),
             Some("--state") => state = Some(PathBuf::from(value)),
             Some("--authorities") => authorities = PathBuf::from(value),
+            Some("--registration") => registration = Some(PathBuf::from(value)),
             Some("--credentials") => places.push(place(&value)?),
             _ => return Err(format!("there is no option {}", name.display())),
         }
     }
     let config = config.ok_or("--config is missing")?;
     let state = state.ok_or("--state is missing")?;
-    Ok(Options { config, state, places, authorities })
+    Ok(Options { config, state, places, authorities, registration })
 }
 
 fn place(value: &OsString) -> Result<Place, String> {
@@ -258,6 +315,45 @@ mod tests {
             parse(words("--config c --state s --credentials /run/a --credentials /run/b:207")).unwrap();
         let of = |folder: &str, owner| Place { folder: folder.into(), owner };
         assert_eq!(options.places, [of("/run/a", None), of("/run/b", Some(207))]);
+    }
+
+    #[test]
+    fn others_are_told_who_the_box_is_on_its_own_board_and_which_codes_are_of_no_use_on_any() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let identity = crate::capsule::Identity {
+            board: "here".to_owned(),
+            instance: "mi-0123456789abcdef0".to_owned(),
+            region: "eu-central-1".to_owned(),
+            fingerprint: "f".to_owned(),
+            key: "k".to_owned(),
+            next_key: None,
+        };
+        let used = ["one".to_owned()].into();
+        let capsule = Capsule { identity: Some(identity), used, ..Capsule::new() };
+        let read = |board| {
+            tell(folder.path(), &capsule, board, &mut None).unwrap();
+            Registration::read(folder.path()).unwrap().unwrap()
+        };
+        assert_eq!(read("here").instance.as_deref(), Some("mi-0123456789abcdef0"));
+        let elsewhere = read("there");
+        assert_eq!((elsewhere.instance, elsewhere.spent), (None, vec!["one".to_owned()]));
+        let path = folder.path().join(registration::NAME);
+        assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn a_region_that_no_proxy_names_is_called_without_the_proxy() {
+        let settings = |without: &str| {
+            let text = format!(
+                "version = 1\n[device]\nname = \"box-1\"\n[network]\nproxy = \"http://proxy.example.com:3128\"\n\
+                 no_proxy = [\"{without}\"]\n[activation]\nregion = \"eu-central-1\"\n\
+                 id = \"01234567-89ab-cdef-0123-456789abcdef\"\ncode = \"used\"\n[ecs]\ncluster = \"here\"\n"
+            );
+            stayput_config::read(text.as_bytes(), "stayput.toml").unwrap().config
+        };
+        assert!(proxy(&settings("elsewhere.example.com")).unwrap().contains("proxy.example.com:3128"));
+        assert_eq!(proxy(&settings(".amazonaws.com")), None);
     }
 
     #[test]

@@ -54,6 +54,19 @@ impl Lane {
         Self { due: Some(Duration::ZERO), failures: 0, code }
     }
 
+    /// Whether its last attempt failed on the way, and it will try again: a refusal is not asked to change its mind.
+    fn is_hindered(&self) -> bool {
+        let way = matches!(
+            self.code,
+            Code::NoDns
+                | Code::RegionUnreachable
+                | Code::TlsIntercepted
+                | Code::ProxyRefused
+                | Code::CredentialsLate
+        );
+        way && self.failures > 0 && self.due.is_some()
+    }
+
     fn is_due(&self, uptime: Duration) -> bool {
         self.due.is_some_and(|due| due <= uptime)
     }
@@ -103,6 +116,18 @@ impl<S: Shelf, R: Region, E: Surroundings> Keeper<S, R, E> {
             New::Unwanted => self.old.code,
             _ => self.new.code,
         }
+    }
+
+    /// Whether something on the way is what it waits for.
+    pub fn is_hindered(&self) -> bool {
+        [self.new, self.old].iter().any(Lane::is_hindered)
+    }
+
+    /// The way has changed: what waits for it is tried at once. Says whether anything does.
+    pub fn hurry(&mut self) -> bool {
+        let now = self.around.uptime();
+        let hindered = [&mut self.new, &mut self.old].into_iter().filter(|lane| lane.is_hindered());
+        hindered.map(|lane| *lane = Lane { due: Some(now), failures: 0, ..*lane }).count() > 0
     }
 
     /// The capsule as it stands.

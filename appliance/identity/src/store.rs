@@ -1,8 +1,8 @@
 //! Where the capsule lies: two copies on the state partition, each replaced whole.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -97,6 +97,10 @@ pub(crate) fn replace(folder: &Path, name: &str, bytes: &[u8], mode: u32) -> Res
         .mode(mode)
         .open(&temporary)
         .map_err(Error::io("create", &temporary))?;
+    if mode & 0o077 != 0 {
+        // The umask has taken bits away that its readers need.
+        file.set_permissions(Permissions::from_mode(mode)).map_err(Error::io("open up", &temporary))?;
+    }
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &temporary))?;
     fs::rename(&temporary, &path).map_err(Error::io("rename", &path))?;
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))

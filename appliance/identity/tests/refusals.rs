@@ -130,6 +130,30 @@ fn what_passes_is_waited_out_however_long_it_takes_and_costs_one_registration() 
     }
 }
 
+#[test]
+fn when_the_way_is_back_what_waits_for_it_is_tried_at_once_and_a_refusal_keeps_its_pace() {
+    let desk = desk(1, Rule::default());
+    desk.script.always(REGISTER, Fault::refused("ServiceUnavailable"));
+    let mut keeper = desk.keeper();
+    let mut wait = Duration::ZERO;
+    for _ in 0..12 {
+        desk.pass(wait);
+        wait = keeper.step().unwrap().unwrap();
+    }
+    assert!(keeper.is_hindered() && wait > Duration::from_secs(20 * 60), "{wait:?}");
+    desk.script.clear("*");
+    assert!(keeper.hurry());
+    keeper.step().unwrap();
+    assert_eq!(keeper.code(), Code::Running);
+    assert!(!keeper.is_hindered() && !keeper.hurry(), "nothing waits");
+
+    desk.simulator.deregister(&desk.instance());
+    let mut keeper = desk.keeper();
+    let wait = keeper.step().unwrap().unwrap();
+    assert_eq!(keeper.code(), Code::IdentityRefused);
+    assert!(!keeper.hurry(), "the region was asked again before {wait:?} had passed");
+}
+
 /// The service's own answers, not ones that are put into its mouth.
 #[test]
 fn a_wrong_an_expired_a_deleted_and_a_used_up_activation_are_told_apart() {

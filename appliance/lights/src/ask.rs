@@ -12,7 +12,7 @@ use std::time::Duration;
 use stayput_health::Moment;
 use stayput_status::Asked;
 
-use crate::parts::{Changed, Watch};
+use stayput_health::{Changed, Watch};
 
 /// Where requests are left on the box.
 pub const DIRECTORY: &str = "/run/stayput/ask";

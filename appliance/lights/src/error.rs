@@ -99,14 +99,6 @@ pub enum Error {
         /// The crate's answer.
         source: rppal::gpio::Error,
     },
-    /// The card's drive is not as the image made it.
-    #[error("the card's drive '{}' {why}", device.display())]
-    Card {
-        /// The partition.
-        device: PathBuf,
-        /// What is wrong.
-        why: crate::fat::Unfit,
-    },
     /// systemd cannot be asked.
     #[error("systemd does not answer ({what}): {source}")]
     Bus {

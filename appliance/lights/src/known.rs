@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 
-use stayput_health::{Board, Part, Report};
+use stayput_health::{Board, Part, Registration, Report, registration};
 use stayput_status::{Fact, Facts};
 
 /// The kernel's table of routes to itself, where every IPv4 address of the box stands.
@@ -31,6 +32,12 @@ pub fn facts<'a>(board: Option<&Board>, reports: impl IntoIterator<Item = &'a Re
     set(Fact::Addresses, Some(addresses.join(", ").as_str()).filter(|text| !text.is_empty()));
     // The set-up leaves it where there is a door: the fingerprint, and a line for known_hosts.
     set(Fact::DoorKey, read(DOOR_KEY).lines().next());
+    // What cannot be read is not known; the identity says what is wrong.
+    let registered = Registration::read(Path::new(registration::DIRECTORY)).ok().flatten();
+    if let Some(registered) = registered {
+        set(Fact::Instance, registered.instance.as_deref());
+        set(Fact::Region, registered.region.as_deref());
+    }
     for report in reports {
         let fact =
             |name: &str| report.facts.iter().find(|(key, _)| key.as_str() == name).map(|(_, it)| it.as_str());
@@ -38,6 +45,14 @@ pub fn facts<'a>(board: Option<&Board>, reports: impl IntoIterator<Item = &'a Re
             |name: &str| report.counters.iter().find(|(key, _)| key.as_str() == name).map(|(_, it)| *it);
         match report.part {
             Part::Init => set(Fact::Slot, fact("slot").map(|slot| if slot == "b" { "B" } else { "A" })),
+            Part::Drive => set(
+                Fact::Code,
+                fact("code").and_then(|code| match code {
+                    "overwritten" => Some("overwritten"),
+                    "left" => Some("still on the card"),
+                    _ => None,
+                }),
+            ),
             Part::Courier => {
                 for (name, fact) in
                     [("orders", Fact::Processed), ("waiting", Fact::Waiting), ("parked", Fact::Parked)]

@@ -5,11 +5,9 @@
 //! and the verdict for others ([`verdict`]). `docs/lights.md` says how the lights are wired and why a dead daemon is dark.
 
 pub mod ask;
-pub mod card_text;
 pub mod daemon;
 mod error;
-pub mod fat;
-mod known;
+pub mod known;
 pub mod light;
 pub mod parts;
 pub mod said;
@@ -28,7 +26,8 @@ use std::process::ExitCode;
 
 use stayput_config::Status;
 use stayput_hat::Hat;
-use stayput_health::{Board, Code, Moment};
+use stayput_health::{Board, Code, Moment, Part, Reading, Report};
+use stayput_status::Facts;
 
 pub use error::{Error, Result};
 
@@ -50,15 +49,13 @@ const CONFIG: &str = "/run/stayput/setup/stayput.toml";
 /// EX_USAGE.
 const USAGE: u8 = 64;
 
-/// The part `status`: the daemon; `own` before it, as root; `card-text` after each change of the verdict; `leaving`
-/// before it when the system goes down; `ask REQUEST`.
+/// The part `status`: the daemon; `own` before it, as root; `leaving` before it when the system goes down; `ask REQUEST`.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.as_slice() {
         [] => serve(),
         ["own"] => own(),
-        ["card-text"] => card_text(),
         ["leaving"] => leaving(),
         ["ask", request] => match ask::leave(request) {
             Ok(()) => ExitCode::SUCCESS,
@@ -68,7 +65,7 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
             }
         },
         _ => {
-            eprintln!("usage: status [own | card-text | leaving | ask REQUEST]");
+            eprintln!("usage: status [own | leaving | ask REQUEST]");
             ExitCode::from(USAGE)
         }
     }
@@ -187,23 +184,17 @@ fn board(said: &mut Said) -> Option<Board> {
     board
 }
 
-/// Writes `STATUS.txt` on the card.
-fn card_text() -> ExitCode {
-    let places = Places::default();
-    let mut said = Said::default();
-    let (board, now) = (board(&mut said), Moment::now());
-    let parts = parts::Parts::in_directory(&places.health, now);
+/// What is known of the box, and what its parts say, for whoever tells others.
+pub fn known_now(now: Moment) -> (Facts, Vec<Report>) {
+    let board = board(&mut Said::default());
+    let parts = parts::Parts::in_directory(Places::default().health, now);
     let facts = known::facts(board.as_ref(), parts.reports());
-    let written = verdict::Document::read(&places.verdict).and_then(|document| {
-        card_text::write(Path::new(card_text::DEVICE), &document.verdict(), &facts, now)
-    });
-    match written {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("<4>STATUS.txt: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    // The status part speaks for all others; as one of them it has its place among the steps.
+    let own = match stayput_health::read(Part::Status, now) {
+        Reading::Fresh(report) => Some(report),
+        Reading::Stale { .. } | Reading::Absent | Reading::Unreadable(_) => None,
+    };
+    (facts, parts.reports().cloned().chain(own).collect())
 }
 
 /// What the configuration says of lights and screen. Without a configuration that is nothing, and no trouble of this part.

@@ -1,16 +1,14 @@
 //! What the parts say: their health files, read when they change and judged again as time passes.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::mem::{MaybeUninit, replace};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::mem::replace;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 
-use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
-use stayput_health::{Moment, Part, Reading, Report, read_in};
+use stayput_health::{Changed, Error, Moment, Part, Reading, Report, Watch, read_in};
 use stayput_status::{PartView, Unit};
 
 use crate::units::Properties;
-use crate::{Error, Result};
 
 /// All parts but the status part itself.
 #[derive(Debug)]
@@ -102,82 +100,14 @@ impl Parts {
 
     /// The trouble with watching, if there is any: then every look reads everything.
     pub fn trouble(&mut self) -> Option<Error> {
-        self.watch.trouble.take()
-    }
-}
-
-/// Which files have changed.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// Those of these names.
-    These(BTreeSet<String>),
-    /// Nobody knows.
-    Anything,
-}
-
-/// The kernel's notices of a directory's changes.
-#[derive(Debug)]
-pub struct Watch {
-    notices: Option<OwnedFd>,
-    trouble: Option<Error>,
-}
-
-impl Watch {
-    /// On `directory`, if it can be watched.
-    pub fn on(directory: &Path) -> Self {
-        match Self::begin(directory) {
-            Ok(notices) => Self { notices: Some(notices), trouble: None },
-            Err(error) => Self { notices: None, trouble: Some(error) },
-        }
-    }
-
-    fn begin(directory: &Path) -> Result<OwnedFd> {
-        let failed = |errno: rustix::io::Errno| Error::io("watch", directory)(errno.into());
-        let notices = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(failed)?;
-        // Parts rename a finished file into place; a test or a person may write one in place.
-        let what =
-            WatchFlags::MOVED_TO | WatchFlags::MOVED_FROM | WatchFlags::CLOSE_WRITE | WatchFlags::DELETE;
-        inotify::add_watch(&notices, directory, what | WatchFlags::ONLYDIR).map_err(failed)?;
-        Ok(notices)
-    }
-
-    /// Readable when something has changed.
-    pub fn bell(&self) -> Option<BorrowedFd<'_>> {
-        self.notices.as_ref().map(AsFd::as_fd)
-    }
-
-    /// What has changed since the last call. A directory that could not be watched is tried again.
-    pub fn changed(&mut self, directory: &Path) -> Changed {
-        let Some(notices) = &self.notices else {
-            *self = Self::on(directory);
-            return Changed::Anything;
-        };
-        let mut names = BTreeSet::new();
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(notices, &mut buffer);
-        loop {
-            match reader.next() {
-                Ok(event) => {
-                    let lost = inotify::ReadFlags::QUEUE_OVERFLOW | inotify::ReadFlags::IGNORED;
-                    if event.events().intersects(lost) {
-                        self.notices = None;
-                        return Changed::Anything;
-                    }
-                    names.extend(event.file_name().and_then(|name| name.to_str().ok()).map(str::to_owned));
-                }
-                Err(rustix::io::Errno::AGAIN) => return Changed::These(names),
-                Err(errno) => {
-                    self.trouble = Some(Error::io("watch", directory)(errno.into()));
-                    self.notices = None;
-                    return Changed::Anything;
-                }
-            }
-        }
+        self.watch.trouble()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use stayput_health::{Code, State, Writer};
 
@@ -211,16 +141,6 @@ mod tests {
         std::fs::remove_file(directory.path().join("mover.json")).unwrap();
         parts.look(at(62_000));
         assert_eq!(codes(&parts), [(Part::Courier, Code::Running)]);
-    }
-
-    #[test]
-    fn only_what_changed_is_named() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut watch = Watch::on(directory.path());
-        assert_eq!(watch.changed(directory.path()), Changed::These(BTreeSet::new()));
-        write(directory.path(), Part::Drop, Code::Running, 1);
-        let Changed::These(names) = watch.changed(directory.path()) else { panic!() };
-        assert!(names.contains("drop.json"), "{names:?}");
     }
 
     #[test]

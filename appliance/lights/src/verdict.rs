@@ -3,6 +3,7 @@
 //! Whoever tells the world about the box (`STATUS.txt`, the report to the region) takes this and no second opinion.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +79,9 @@ impl Document {
         bytes.push(b'\n');
         let fresh = path.with_extension("new");
         fs::write(&fresh, bytes).map_err(Error::io("write", &fresh))?;
+        // The umask has taken bits away that its readers need, who are other users.
+        let everyone = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(&fresh, everyone).map_err(Error::io("open up", &fresh))?;
         fs::rename(&fresh, path).map_err(Error::io("replace", path))
     }
 
@@ -103,6 +107,7 @@ mod tests {
         let verdict = Verdict { state, others: vec![other] };
         Document::of(&verdict, at(9)).write(&path).unwrap();
         assert_eq!(Document::read(&path).unwrap().verdict(), verdict);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644, "others read it");
         let text = fs::read_to_string(&path).unwrap();
         assert!(
             text.starts_with(r#"{"version":1,"written""#) && text.contains(r#""code":"CFG-02""#),

@@ -48,8 +48,8 @@ const WORDS: &[Word] = &[
     Word { word: "new-key", follow: "INSTANCE", does: "an instance is asked for a new key", act: new_key },
     Word {
         word: "activation",
-        follow: "BOXES",
-        does: "makes another activation, good for a day",
+        follow: "[BOXES [HOURS]]",
+        does: "makes another activation, good for a day or HOURS from now",
         act: activation,
     },
     Word { word: "tally", follow: "", does: "what was done so far", act: tally },
@@ -208,12 +208,14 @@ fn new_key(region: &Region, values: &[&str]) -> Option<String> {
 }
 
 fn activation(region: &Region, values: &[&str]) -> Option<String> {
-    let boxes = match values {
-        [] => 1,
-        [boxes] => boxes.parse().ok()?,
+    let (boxes, hours) = match values {
+        [] => (1, 24),
+        [boxes] => (boxes.parse().ok()?, 24),
+        // Less than none is one that has expired.
+        [boxes, hours] => (boxes.parse().ok()?, i64::from(hours.parse::<i16>().ok()?)),
         _ => return None,
     };
-    let until = region.clock().now().saturating_add(SignedDuration::from_hours(24)).ok()?;
+    let until = region.clock().now().saturating_add(SignedDuration::from_hours(hours)).ok()?;
     let made = region.simulator().activate(boxes, until);
     Some(format!("id   {}\ncode {}", made.id, made.code))
 }

@@ -22,3 +22,6 @@ mod program;
 
 pub use error::{Error, Result};
 pub use program::main;
+
+/// Where the good copy of the settings is kept.
+pub const KEPT: &str = program::KEPT;

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 /// The part's own folders: what is gone with the power, and what stays.
 const OWN: &str = "/run/stayput/setup";
-const KEPT: &str = "/var/lib/stayput/setup";
+pub(crate) const KEPT: &str = "/var/lib/stayput/setup";
 
 /// Where the door's own key is kept, and what anybody may know of it.
 const DOOR_KEPT: &str = "/var/lib/stayput/door";

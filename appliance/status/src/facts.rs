@@ -56,6 +56,9 @@ facts! {
     Instance = "Instance", "'mi-' and 17 hexadecimal digits", |value| {
         value.strip_prefix("mi-").is_some_and(|digits| digits.len() == 17 && of(digits, is_hex))
     };
+    /// What became of the activation's code on the card.
+    Code = "Activation code", "'overwritten' or 'still on the card'",
+        |value| value == "overwritten" || value == "still on the card";
     /// How many orders were carried out.
     Processed = "Orders done", "a number", number;
     /// How many orders wait for their files.

@@ -22,7 +22,9 @@ mod report_file;
 mod rhythm;
 mod row;
 mod settle;
+mod status_json;
 mod status_txt;
+mod step;
 mod table;
 
 pub use error::{Error, Result};
@@ -36,5 +38,7 @@ pub use report_file::{REPORT_FILES, ReportFile, STATUS_JSON, STATUS_TXT};
 pub use rhythm::{Count, Rhythm};
 pub use row::{Detail, Keeper, Row, SCREEN_COLUMNS, Severity, VERDICT_COLUMNS};
 pub use settle::Settler;
+pub use status_json::status_json;
 pub use status_txt::{LONGEST, status_txt};
+pub use step::{Step, steps};
 pub use table::row;

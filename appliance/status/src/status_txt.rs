@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use stayput_health::Moment;
 
-use crate::{Facts, Finding, Severity, Verdict, row};
+use crate::{Fact, Facts, Finding, Severity, Step, Verdict, row};
 
 /// No text is longer, whatever is wrong with the box. The file on the card is made once with this size.
 pub const LONGEST: usize = 8192;
@@ -15,8 +15,12 @@ const MOST_OTHERS: usize = 8;
 
 const WIDTH: usize = 72;
 
-/// The text for `verdict` and `facts` at the moment `now`. The same values always give the same text.
-pub fn status_txt(verdict: &Verdict, facts: &Facts, now: Moment) -> String {
+/// What protects once the code was used, and what overwriting it cannot promise.
+const USED_CODE: &str = "The code on the card was used and is overwritten. What protects it is that its activation is \
+    used up: flash memory and an editor's backup file may keep copies.";
+
+/// The text for `verdict`, the `steps` that led there and `facts` at the moment `now`. The same values always give the same text.
+pub fn status_txt(verdict: &Verdict, steps: &[Step], facts: &Facts, now: Moment) -> String {
     let mut text = Text::default();
     let Verdict { state, others } = verdict;
     let shown = row(state.code);
@@ -57,6 +61,14 @@ pub fn status_txt(verdict: &Verdict, facts: &Facts, now: Moment) -> String {
         text.line("");
     }
 
+    if !steps.is_empty() {
+        text.line("STEPS (hours, minutes and seconds after power-on)");
+        for step in steps {
+            text.line(&step.to_string());
+        }
+        text.line("");
+    }
+
     text.line("FACTS");
     for (fact, value) in facts.iter() {
         let title = fact.title();
@@ -70,6 +82,10 @@ pub fn status_txt(verdict: &Verdict, facts: &Facts, now: Moment) -> String {
     }
     text.wrapped(&format!("Written:{:10}", ""), &format!("{}, {}", wall(now), running(now)));
     text.line("");
+    if facts.get(Fact::Code) == Some("overwritten") {
+        text.wrapped("", USED_CODE);
+        text.line("");
+    }
     text.wrapped("", "Times are the box's own; before its clock is set they are too early.");
     text.0
 }
@@ -120,7 +136,7 @@ fn since(moment: Moment) -> String {
 }
 
 /// The wall clock's time in UTC.
-fn wall(moment: Moment) -> String {
+pub(crate) fn wall(moment: Moment) -> String {
     match Timestamp::from_second(moment.unix) {
         Ok(stamp) => stamp.to_string().replace('T', " ").replace('Z', " UTC"),
         Err(_) => "an unknown time".to_owned(),

@@ -106,6 +106,26 @@ pub fn run_with<T: Default + Send + 'static>(tests: &[(&'static str, With<T>)]) 
     conclusion.exit_code()
 }
 
+/// Runs a table's rows as tests that share something, made by whichever of them runs first.
+#[allow(dead_code)] // not every theme is a table
+pub fn run_table<T: Default + Send + 'static, R: Sync>(
+    rows: &'static [(&'static str, R)],
+    run: fn(&mut T, &R) -> Result<()>,
+) -> ExitCode {
+    let shared: Arc<Mutex<T>> = Arc::default();
+    let trial = |(name, row): &'static (&'static str, R)| {
+        let shared = Arc::clone(&shared);
+        let body = move || {
+            let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            run(&mut shared, row).map_err(|error| error.to_string().into())
+        };
+        Trial::test(*name, body).with_ignored_flag(ignored())
+    };
+    let conclusion = libtest_mimic::run(&arguments(), rows.iter().map(trial).collect());
+    drop(shared);
+    conclusion.exit_code()
+}
+
 #[derive(Default)]
 struct Boot {
     machine: Option<Machine>,

@@ -186,6 +186,25 @@ pub enum NoProxy {
     },
 }
 
+impl NoProxy {
+    /// Whether a host is reached without the proxy by this.
+    pub fn covers(&self, host: &str) -> bool {
+        let address = match host.parse() {
+            Ok(Server::Address(address)) => Some(address.address()),
+            _ => None,
+        };
+        match self {
+            Self::Net(net) => address.is_some_and(|address| net.net().contains(&address)),
+            Self::Address(one) => address == Some(one.address()),
+            Self::Name { name, below } => {
+                let (name, host) = (name.as_str().to_ascii_lowercase(), host.to_ascii_lowercase());
+                let is_below = host.strip_suffix(&name).is_some_and(|rest| rest.ends_with('.'));
+                host == name || *below && is_below
+            }
+        }
+    }
+}
+
 impl fmt::Display for NoProxy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -342,5 +361,27 @@ pub(super) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
             port.parse().ok().filter(|&port: &u16| port > 0).map(|port| (host, Some(port)))
         }
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_from_the_proxy_are_names_what_is_below_them_addresses_and_networks() {
+        for (without, host, expected) in [
+            ("example.com", "example.com", true),
+            ("example.com", "ssm.example.com", false),
+            (".example.com", "ssm.Example.com", true),
+            (".example.com", "ssm.badexample.com", false),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("10.0.0.0/8", "ten.example.com", false),
+        ] {
+            let rule: NoProxy = without.parse().unwrap();
+            assert_eq!(rule.covers(host), expected, "{without} {host}");
+        }
     }
 }

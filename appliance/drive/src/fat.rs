@@ -36,13 +36,23 @@ pub enum Unfit {
         /// The size that it was made with.
         expected: u64,
     },
+    /// No honest file is so long.
+    #[error("has a file {name} of {found} bytes, more than the {longest} allowed")]
+    Long {
+        /// The file.
+        name: String,
+        /// Its size.
+        found: u64,
+        /// The most.
+        longest: u64,
+    },
     /// A chain of clusters that leads nowhere.
     #[error("is damaged: the chain of clusters at {0} leads nowhere; let a PC check the drive")]
     Chain(u32),
 }
 
 const SECTOR: u64 = 512;
-/// A root folder of a thousand entries; the image's has five.
+/// Half a megabyte in the smallest clusters; the longest settings have half of that.
 const MOST_CLUSTERS: usize = 1024;
 
 struct Volume<D> {
@@ -54,49 +64,97 @@ struct Volume<D> {
     root: u32,
 }
 
-/// The extents of the file `name` (such as `STATUS.TXT`) in the root folder, whose size must be `size`.
-pub fn find<D: Read + Seek>(device: D, name: &str, size: u64) -> Result<Vec<Extent>, Unfit> {
+/// A file that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it lies, in order.
+    pub extents: Vec<Extent>,
+    /// How long it is.
+    pub size: u64,
+}
+
+/// The file `name` in the root folder, whatever its capitals; `longest` is what an honest one has at most.
+pub fn find<D: Read + Seek>(device: D, name: &str, longest: u64) -> Result<Found, Unfit> {
     let mut volume = Volume::open(device)?;
-    let short = short(name).ok_or_else(|| Unfit::Missing(name.to_owned()))?;
+    let missing = || Unfit::Missing(name.to_owned());
+    let mut long = Long::default();
     for cluster in volume.chain(volume.root)? {
         let folder = volume.read(volume.place(cluster)?, volume.cluster)?;
         for entry in folder.chunks_exact(32) {
-            match entry[0] {
-                0 => return Err(Unfit::Missing(name.to_owned())),
-                0xe5 => continue,
-                _ => {}
+            match (entry[0], entry[11]) {
+                (0, _) => return Err(missing()),
+                (0xe5, _) => long = Long::default(),
+                (_, LONG) => long.take(entry),
+                // A label or a folder.
+                (_, kind) if kind & 0x18 != 0 => long = Long::default(),
+                _ => {
+                    let called = std::mem::take(&mut long).name_of(entry).unwrap_or_else(|| short(entry));
+                    if !called.eq_ignore_ascii_case(name) {
+                        continue;
+                    }
+                    let size = u64::from(u32_at(entry, 28));
+                    if size > longest {
+                        return Err(Unfit::Long { name: name.to_owned(), found: size, longest });
+                    }
+                    let first = u32::from(u16_at(entry, 20)) << 16 | u32::from(u16_at(entry, 26));
+                    let extents = if size == 0 { Vec::new() } else { volume.extents(first, size)? };
+                    return Ok(Found { extents, size });
+                }
             }
-            // Not a long name's piece, a label or a folder.
-            if entry[..11] != short || entry[11] & 0x18 != 0 {
-                continue;
-            }
-            let found = u64::from(u32_at(entry, 28));
-            if found != size {
-                return Err(Unfit::Size { name: name.to_owned(), found, expected: size });
-            }
-            let first = u32::from(u16_at(entry, 20)) << 16 | u32::from(u16_at(entry, 26));
-            return volume.extents(first, size);
         }
     }
-    Err(Unfit::Missing(name.to_owned()))
+    Err(missing())
 }
 
-/// A name as the folder has it: eight and three bytes in capitals, filled with blanks.
-fn short(name: &str) -> Option<[u8; 11]> {
-    let (base, extension) = name.split_once('.').unwrap_or((name, ""));
-    let fits =
-        |text: &str, most: usize| text.len() <= most && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if base.is_empty() || !fits(base, 8) || !fits(extension, 3) {
-        return None;
+/// The file `name`, whose size must be `size`.
+pub fn find_sized<D: Read + Seek>(device: D, name: &str, size: u64) -> Result<Found, Unfit> {
+    let sized = |found: u64| Unfit::Size { name: name.to_owned(), found, expected: size };
+    match find(device, name, size) {
+        Ok(found) if found.size == size => Ok(found),
+        Ok(found) => Err(sized(found.size)),
+        Err(Unfit::Long { found, .. }) => Err(sized(found)),
+        Err(other) => Err(other),
     }
-    let mut short = [b' '; 11];
-    for (place, byte) in short.iter_mut().zip(base.bytes()) {
-        *place = byte.to_ascii_uppercase();
+}
+
+/// The attributes of a long name's piece.
+const LONG: u8 = 0x0f;
+
+/// The pieces of a long name that stand before its entry.
+#[derive(Debug, Default)]
+struct Long {
+    units: Vec<u16>,
+    sum: u8,
+}
+
+impl Long {
+    fn take(&mut self, entry: &[u8]) {
+        // The last piece comes first.
+        if entry[0] & 0x40 != 0 {
+            *self = Self { units: Vec::new(), sum: entry[13] };
+        }
+        let places = [1..11, 14..26, 28..32];
+        let piece =
+            places.into_iter().flat_map(|place| entry[place].chunks_exact(2)).map(|two| u16_at(two, 0));
+        let fresh: Vec<u16> = piece.take_while(|unit| *unit != 0).collect();
+        // A name has twenty pieces at most.
+        if self.units.len() < 20 * 13 {
+            self.units.splice(..0, fresh);
+        }
     }
-    for (place, byte) in short[8..].iter_mut().zip(extension.bytes()) {
-        *place = byte.to_ascii_uppercase();
+
+    /// The long name of this entry; none where the pieces belong to another, which some program has taken away.
+    fn name_of(self, entry: &[u8]) -> Option<String> {
+        let sum = entry[..11].iter().fold(0_u8, |sum, byte| sum.rotate_right(1).wrapping_add(*byte));
+        (!self.units.is_empty() && self.sum == sum).then(|| String::from_utf16_lossy(&self.units))
     }
-    Some(short)
+}
+
+/// An entry's name of eight and three.
+fn short(entry: &[u8]) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
+    let (base, extension) = (text(&entry[..8]), text(&entry[8..11]));
+    if extension.is_empty() { base } else { format!("{base}.{extension}") }
 }
 
 impl<D: Read + Seek> Volume<D> {
@@ -209,7 +267,7 @@ mod tests {
     fn a_file_in_pieces_is_overwritten_where_it_lies_and_nothing_else_changes() {
         let mut bytes = drive();
         let before = bytes.clone();
-        let extents = find(Cursor::new(&bytes), "STATUS.TXT", 8192).unwrap();
+        let extents = find_sized(Cursor::new(&bytes), "STATUS.TXT", 8192).unwrap().extents;
         assert_eq!(extents.len(), 2, "{extents:?}");
         for extent in &extents {
             bytes[extent.at as usize..][..extent.length as usize].fill(b'n');
@@ -225,16 +283,47 @@ mod tests {
     #[test]
     fn a_file_of_another_size_or_none_is_refused_by_name() {
         let bytes = drive();
-        let error = |name, size| find(Cursor::new(&bytes), name, size).unwrap_err().to_string();
+        let error = |name, size| find_sized(Cursor::new(&bytes), name, size).unwrap_err().to_string();
         assert!(error("STATUS.TXT", 4096).contains("of 8192 bytes; expected 4096"));
         assert!(error("OTHER.TXT", 8192).contains("no file OTHER.TXT"));
         assert!(error("a name that is long.txt", 1).contains("no file"));
     }
 
     #[test]
+    fn a_file_is_found_by_its_long_name_among_others_that_begin_alike() {
+        let mut bytes = drive();
+        let fs = FileSystem::new(Cursor::new(&mut bytes), FsOptions::new()).unwrap();
+        let root = fs.root_dir();
+        for (name, text) in [
+            ("stayput.toml.example", "an example"),
+            ("stayput.toml~", "a backup"),
+            ("gone.toml", "gone"),
+            ("stayput.toml", "the settings"),
+            ("a name of more than two pieces, as long as it is.toml", "long"),
+            ("empty.toml", ""),
+        ] {
+            root.create_file(name).unwrap().write_all(text.as_bytes()).unwrap();
+        }
+        root.remove("gone.toml").unwrap();
+        drop(root);
+        fs.unmount().unwrap();
+        let read = |name| {
+            let found = find(Cursor::new(&bytes), name, 1000)?;
+            let pieces = found.extents.iter().map(|it| &bytes[it.at as usize..][..it.length as usize]);
+            Ok::<_, Unfit>(String::from_utf8(pieces.collect::<Vec<_>>().concat()).unwrap())
+        };
+        assert_eq!(read("Stayput.TOML").unwrap(), "the settings");
+        assert_eq!(read("stayput.toml~").unwrap(), "a backup");
+        assert_eq!(read("a name of more than two pieces, as long as it is.toml").unwrap(), "long");
+        assert_eq!(read("empty.toml").unwrap(), "");
+        assert!(matches!(read("gone.toml"), Err(Unfit::Missing(_))));
+        assert!(matches!(read("STATUS.txt"), Err(Unfit::Long { found: 8192, .. })));
+    }
+
+    #[test]
     fn what_is_no_fat32_is_refused() {
         for bytes in [vec![], vec![0; 512], vec![0xff; 4096]] {
-            assert!(find(Cursor::new(&bytes), "STATUS.TXT", 8192).is_err());
+            assert!(find_sized(Cursor::new(&bytes), "STATUS.TXT", 8192).is_err());
         }
     }
 
@@ -245,7 +334,7 @@ mod tests {
         let reserved = usize::from(u16_at(&bytes, 14)) * 512;
         let root = u32_at(&bytes, 44);
         bytes[reserved + root as usize * 4..][..4].copy_from_slice(&root.to_le_bytes());
-        assert!(matches!(find(Cursor::new(&bytes), "STATUS.TXT", 8192), Err(Unfit::Chain(_))));
+        assert!(matches!(find_sized(Cursor::new(&bytes), "STATUS.TXT", 8192), Err(Unfit::Chain(_))));
     }
 
     proptest! {
@@ -254,8 +343,8 @@ mod tests {
         fn any_damage_is_an_error_or_extents_within_the_drive(at in 0..40_000_usize, value in any::<u8>(), wide in any::<bool>()) {
             let mut bytes = drive();
             bytes[if wide { at % 512 } else { at }] = value;
-            if let Ok(extents) = find(Cursor::new(&bytes), "STATUS.TXT", 8192) {
-                prop_assert_eq!(extents.iter().map(|extent| extent.length).sum::<u64>(), 8192);
+            if let Ok(found) = find_sized(Cursor::new(&bytes), "STATUS.TXT", 8192) {
+                prop_assert_eq!(found.extents.iter().map(|extent| extent.length).sum::<u64>(), 8192);
             }
         }
     }
