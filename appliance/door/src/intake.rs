@@ -378,7 +378,7 @@ fn link(file: &OwnedFd, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()>
 fn is_temporary(name: &[u8]) -> bool {
     let ends =
         |end: &&[u8]| name.len() > end.len() && name[name.len() - end.len()..].eq_ignore_ascii_case(end);
-    TEMPORARY.iter().any(|end| ends(end))
+    TEMPORARY.iter().any(ends)
 }
 
 fn refusal(error: Errno) -> Refusal {

@@ -41,7 +41,9 @@ const MONTHS: [&str; 12] =
 fn date(seconds: u32) -> (u32, &'static str, u32) {
     let mut days = seconds / 86_400;
     let mut year = 1970;
-    let leap = |year: u32| u32::from(year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+    let leap = |year: u32| {
+        u32::from(year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)))
+    };
     while days >= 365 + leap(year) {
         days -= 365 + leap(year);
         year += 1;
