@@ -4,8 +4,8 @@ mod stage;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use stage::settings::{card, put};
 use stayput_harness::{Error, Machine, Options, Probe, Result};
@@ -106,20 +106,17 @@ impl Desk {
     fn heard(&self, mut command: Command) -> Said {
         let log = fs::File::create(self.path("log")).expect("the desk's own folder");
         let copy = log.try_clone().expect("a second descriptor");
-        let mut child =
-            command.stdin(Stdio::null()).stdout(log).stderr(copy).spawn().expect("openssh-client");
-        let end = std::time::Instant::now() + CALL;
+        let mut client =
+            UnderWay(command.stdin(Stdio::null()).stdout(log).stderr(copy).spawn().expect("openssh-client"));
+        let end = Instant::now() + CALL;
         let status = loop {
-            if let Some(status) = child.try_wait().expect("a child of ours") {
-                break Some(status);
+            match client.0.try_wait().expect("a child of ours") {
+                None if Instant::now() > end => break None,
+                None => std::thread::sleep(Duration::from_millis(100)),
+                ended => break ended,
             }
-            if std::time::Instant::now() > end {
-                // An error says that it is gone already.
-                let _ = child.kill();
-                break child.wait().ok().filter(|_| false);
-            }
-            std::thread::sleep(Duration::from_millis(100));
         };
+        drop(client);
         let text = String::from_utf8_lossy(&fs::read(self.path("log")).unwrap_or_default()).into_owned();
         Said { good: status.is_some_and(|status| status.success()), text }
     }
@@ -201,7 +198,7 @@ fn closed() -> Result<()> {
     let probe = machine.probe()?;
     assert_eq!(active(probe, DOOR)?, "active");
     assert!(listens(probe)?);
-    desk.knows(&probe.text(KEY)?.lines().nth(1).unwrap_or_default().to_owned());
+    desk.knows(probe.text(KEY)?.lines().nth(1).unwrap_or_default());
     let said = desk.ssh(&machine, "drop", &["-o", "ConnectTimeout=20", "drop@127.0.0.1", "x"])?;
     assert!(!said.good && !said.text.contains("Permission denied"), "{said:?}");
     assert_eq!(callers(machine.probe()?)?, 0);
@@ -412,6 +409,23 @@ fn nobody_gets_more_than_files(machine: &Machine, desk: &Desk) -> Result<()> {
     Ok(())
 }
 
+/// A client under way; killed when it is dropped.
+struct UnderWay(Child);
+
+impl UnderWay {
+    fn kill(&mut self) -> ExitStatus {
+        // An error says that it is gone already, which its status tells.
+        let _ = self.0.kill();
+        self.0.wait().expect("a child of ours")
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// A client that is killed, and one whose cable is pulled, in the middle of a file under its final name.
 fn broken_off(machine: &mut Machine, desk: &Desk) -> Result<()> {
     desk.write("large.csv", &vec![b'x'; 8 << 20]);
@@ -420,8 +434,8 @@ fn broken_off(machine: &mut Machine, desk: &Desk) -> Result<()> {
         // 4 Mbit/s: some sixteen seconds.
         let batch = desk.write("batch", b"put large.csv\n");
         command.args(["-l", "4000", "-b"]).arg(batch).arg("drop@127.0.0.1");
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("sftp");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut client = UnderWay(command.spawn().expect("sftp"));
         let deadline = machine.deadline(CALL);
         let probe = machine.probe()?;
         let begun = deadline.poll(|| Ok::<_, Error>((taken(probe)? > 2 << 20).then_some(())))?;
@@ -430,9 +444,7 @@ fn broken_off(machine: &mut Machine, desk: &Desk) -> Result<()> {
         if pulled {
             machine.link(false)?;
         }
-        // An error says that it is gone already, which the next line finds out.
-        let _ = child.kill();
-        assert!(!child.wait().expect("a child of ours").success(), "it was through already");
+        assert!(!client.kill().success(), "it was through already");
         if pulled {
             // The box does not hear of it; it asks, and gives up after two minutes.
             assert_no_caller_is_left(machine)?;

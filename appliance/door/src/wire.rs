@@ -60,8 +60,7 @@ impl Attributes {
             found.size = Some(reader.long()?);
         }
         if has(Self::OWNER) {
-            reader.number()?;
-            reader.number()?;
+            let _owner = (reader.number()?, reader.number()?);
         }
         if has(Self::MODE) {
             found.mode = Some(reader.number()?);
@@ -71,8 +70,7 @@ impl Attributes {
         }
         if has(Self::EXTENDED) {
             for _ in 0..reader.number()? {
-                reader.text()?;
-                reader.text()?;
+                let _pair = (reader.text()?, reader.text()?);
             }
         }
         Some(found)
@@ -194,8 +192,7 @@ impl<'a> Request<'a> {
             12 => Self::ReadFolder { handle: reader.text()? },
             13 => Self::Remove { path: reader.text()? },
             14 => {
-                reader.text()?;
-                Attributes::read(reader)?;
+                let _named = (reader.text()?, Attributes::read(reader)?);
                 Self::MakeFolder
             }
             15 => {

@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -97,6 +98,9 @@ fn a_file_that_comes_in_has_its_name_its_bytes_and_its_place_in_the_ledger() {
     drop(pipe);
     assert_eq!(client.complete(1).unwrap(), Outcome::Done);
     assert_eq!(bench.destination("in.csv"), Some(content));
+    // Whoever collects reads it by the folder's group, and nobody else does.
+    let mode = fs::metadata(bench.place.path().join("destination/in.csv")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640);
     // The same order again is not sent again; the name under another key is not given again.
     assert_eq!(client.send_in(request.clone()).unwrap().unwrap_err(), Outcome::AlreadyDone);
     let other = Order { key: OrderKey::new(b"other").unwrap(), ..request.order.clone() };
