@@ -73,7 +73,7 @@ const STORIES: &[(&str, Story)] = &[
     (
         "the_file_cannot_be_read_as_text",
         Story::Cause {
-            file: File::Bytes(b"\xff\xfev\0e\0r\0s\0i\0o\0n\0 \0=\0 \0001\0"),
+            file: File::Bytes(b"\xff\xfev\0e\0r\0s\0i\0o\0n\0 \0=\0 \x001\0"),
             steps: &[Step { first: &[], then: Code::ConfigUnreadable }],
         },
     ),
