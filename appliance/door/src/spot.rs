@@ -17,8 +17,8 @@ pub(crate) enum Spot<'a> {
     Name(&'a [u8]),
 }
 
-/// Where `path` leads, by its text alone: from `/`, or from the folder, which is the same.
-pub(crate) fn spot(path: &[u8]) -> Result<Spot<'_>, Refusal> {
+/// The names along `path`, by its text alone.
+fn steps(path: &[u8]) -> Vec<&[u8]> {
     let mut steps: Vec<&[u8]> = Vec::new();
     for step in path.split(|byte| *byte == b'/') {
         match step {
@@ -27,7 +27,12 @@ pub(crate) fn spot(path: &[u8]) -> Result<Spot<'_>, Refusal> {
             step => steps.push(step),
         }
     }
-    match steps[..] {
+    steps
+}
+
+/// Where `path` leads, by its text alone: from `/`, or from the folder, which is the same.
+pub(crate) fn spot(path: &[u8]) -> Result<Spot<'_>, Refusal> {
+    match steps(path)[..] {
         [] => Ok(Spot::Folder),
         [name] => check(name).map(Spot::Name),
         _ => {
@@ -46,15 +51,7 @@ pub(crate) fn name(path: &[u8]) -> Result<&[u8], Refusal> {
 
 /// A path as the caller sees it from the top, for names that are not there as well.
 pub(crate) fn real(path: &[u8]) -> Vec<u8> {
-    let mut steps: Vec<&[u8]> = Vec::new();
-    for step in path.split(|byte| *byte == b'/') {
-        match step {
-            b"" | b"." => {}
-            b".." => drop(steps.pop()),
-            step => steps.push(step),
-        }
-    }
-    [b"/", steps.join(&b'/').as_slice()].concat()
+    [b"/", steps(path).join(&b'/').as_slice()].concat()
 }
 
 /// Whether a name is the mover's own, and none of a caller's business.

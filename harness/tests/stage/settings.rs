@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use stayput_card::fat;
 use stayput_harness::{Card, Result};
 
 use super::partition::layout;
@@ -17,13 +16,8 @@ pub fn card(folder: &Path) -> Result<Card> {
 
 /// Puts a file on the person's partition in the place of the one before, or takes it away.
 pub fn put(card: &Card, text: Option<&str>) -> Result<()> {
-    let layout = layout();
-    let part = layout.partition("stayput").expect("a partition of the table");
-    let kind = part.fat.as_ref().expect("it is a FAT");
-    let bytes = card.read(part.start, part.size as usize)?;
-    let mut files = fat::files(&kind.label, &bytes).expect("the files of a FAT");
-    files.retain(|(name, _)| name != "stayput.toml");
-    files.extend(text.map(|text| ("stayput.toml".to_owned(), text.replace('\n', "\r\n").into_bytes())));
-    let files: Vec<_> = files.iter().map(|(name, bytes)| fat::File { name, bytes }).collect();
-    card.write(part.start, &fat::image(kind, part.size, &files).expect("a FAT"))
+    // With the line ends of the editor that a person may have.
+    let text = text.map(|text| text.replace('\n', "\r\n"));
+    stayput_desk::put(card, &layout(), "stayput.toml", text.as_deref().map(str::as_bytes)).expect("a card");
+    Ok(())
 }

@@ -1,10 +1,10 @@
 //! The hat at the desk: its pages as pictures, and a virtual one in the terminal.
 
-mod desk;
 mod paint;
 pub mod png;
+mod terminal;
 
-pub use desk::{Shown, run as on_terminal};
+pub use terminal::{Shown, run as on_terminal};
 
 use anyhow::Context;
 use stayput_hat::{Page, View, draw};
