@@ -188,6 +188,16 @@ fn a_wake_for_the_lights_alone_arms_them_and_touches_nothing_else() {
         }
     }
     assert!(alone >= 5 && both >= 5, "{alone} times for the lights alone, {both} times for all");
+    // The daemon is rung for news; a wake for the lights does not look for any.
+    fs::write(&own, "").unwrap();
+    while fs::read(&own).unwrap().is_empty() {
+        now = daemon.tick(at(now));
+    }
+    it.say(Part::Setup, State::Failed, Code::NoLink, now);
+    let next = daemon.tick(at(now));
+    it.assert_shows(Code::Running);
+    daemon.turn(at(next));
+    it.assert_shows(Code::NoLink);
 }
 
 #[test]
