@@ -57,12 +57,14 @@ impl Credential {
 
 /// What brings the probe up: a service pulled in by the root slice, which every boot activates. It waits for
 /// nothing and nothing waits for it, so the boot under test stays as it is. The image has no fstab generator,
-/// and a mount unit's name does not fit into fw_cfg: hence `mount` as the service's first step.
+/// and a mount unit's name does not fit into fw_cfg: hence `mount` as the service's first step. systemd sees that
+/// mount and ends it at a shutdown: `After` makes that wait for the program which lives on it.
 pub fn for_the_probe() -> Vec<Credential> {
     let service = format!(
         "[Unit]\n\
          Description=The tests' eyes inside the box\n\
          DefaultDependencies=no\n\
+         After=run-probe.mount\n\
          Conflicts=shutdown.target\n\
          Before=shutdown.target\n\
          StartLimitIntervalSec=0\n\
