@@ -70,7 +70,8 @@ pub enum Error {
     },
     /// A line that is no line of such a file.
     #[error(
-        "line {line} of '{path}' is neither a [profile], a key = value, nor a remark; correct or remove it"
+        "line {line} of '{path}' is neither a [profile], a key = value, nor a remark, or has control characters in it; \
+         correct or remove it"
     )]
     Line {
         /// The file.

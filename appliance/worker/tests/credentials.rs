@@ -83,6 +83,8 @@ fn a_wrong_file_is_refused_with_its_line_and_never_with_its_content() {
         ("[default]\naws_secret_access_key=SECRET\naws_access_key_id=", "has no 'aws_access_key_id'"),
         ("[default]\nSECRET\n", "line 2 of 'f'"),
         ("[default\nSECRET=1", "line 1 of 'f'"),
+        ("[default]\naws_access_key_id=SECRET\raws_secret_access_key=SECRET", "line 2 of 'f'"),
+        ("[default]\r\naws_secret_access_key=SEC\0RET\r\n", "line 2 of 'f'"),
     ];
     for (text, expected) in table {
         let message = parse(text, "f", "default").unwrap_err().to_string();

@@ -86,7 +86,9 @@ pub fn parse(text: &str, path: &str, profile: &str) -> Result<Credentials, Error
             found |= inside;
             continue;
         }
-        let Some((key, value)) = trimmed.split_once('=') else {
+        // A carriage return without a line feed joins two lines that a person sees as two.
+        let whole = Some(trimmed).filter(|line| !line.contains(|c: char| c.is_control() && c != '\t'));
+        let Some((key, value)) = whole.and_then(|line| line.split_once('=')) else {
             return Err(Error::Line { path: path.to_owned(), line: number + 1 });
         };
         let slot = match key.trim() {
