@@ -8,6 +8,7 @@
 //!   is [`disk::Linux`] and in the tests a model that loses whatever was not synced.
 //! * [`log`]: journal and ledger in one file that only grows, each record chained to the one before by its hash.
 //! * [`book`] and [`page`]: the same log as a ledger, to be exported, searched and verified.
+//! * [`metrics`]: what both halves count, as text for Prometheus.
 //! * [`confine`]: what a mover gives up before it looks at the first name.
 //! * [`server`]: a mover behind a seqpacket socket; [`client`]: the other end of it.
 
@@ -22,6 +23,7 @@ mod error;
 pub mod finding;
 mod ledger;
 pub mod log;
+pub mod metrics;
 mod mover;
 mod name;
 mod order;

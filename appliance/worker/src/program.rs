@@ -5,6 +5,7 @@ mod check;
 mod courier;
 mod fetch;
 mod ledger;
+mod metrics;
 mod mover;
 pub(crate) mod notify;
 
@@ -63,6 +64,12 @@ const JOBS: &[Job] = &[
         arguments: "export [--from TIME] [--to TIME] [--csv|--json] | find NAME | verify [--head NUMBER:HASH]",
         about: "what happened to which file, and whether the record of it is in order",
         main: ledger::main,
+    },
+    Job {
+        name: "metrics",
+        arguments: "[--socket PATH]",
+        about: "what both halves count, as text for Prometheus: printed once, or for whoever asks at a Unix socket",
+        main: metrics::main,
     },
 ];
 

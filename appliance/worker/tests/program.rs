@@ -6,9 +6,10 @@ mod process;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use process::{PATIENCE, Place, order};
@@ -254,5 +255,64 @@ fn help_lists_every_job_every_variable_and_every_exit_code() {
     assert_eq!(output.status.code(), Some(0));
     for word in ["mover", "both", "check", "SQS_QUEUE_URL", "EFS_SOURCE_FOLDER", "STAYPUT_SUFFIX", "77"] {
         assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn what_the_halves_count_is_told_to_whoever_asks_at_a_socket_and_one_who_says_nothing_holds_up_nobody() {
+    let place = Place::new();
+    let _running = place.start();
+    fs::write(place.source("a.csv"), "content").unwrap();
+    assert_eq!(place.client().carry_out(vec![order("1", "a.csv")]).unwrap(), [Outcome::Done]);
+    let socket = place.path("metrics");
+    let asked = || {
+        let mut caller = UnixStream::connect(&socket).ok()?;
+        caller.write_all(b"GET /metrics HTTP/1.1\r\nHost: box\r\n\r\n").unwrap();
+        let mut said = String::new();
+        caller.read_to_string(&mut said).unwrap();
+        Some(said)
+    };
+    let until = |is_so: fn(&str) -> bool| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let said = asked().unwrap_or_default();
+            if is_so(&said) {
+                return said;
+            }
+            assert!(Instant::now() < end, "{said}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    let mut serving = Ended(place.command("metrics").arg("--socket").arg(&socket).spawn().unwrap());
+    let said = until(|said| said.contains("stayput_worker{part=\"mover\",count=\"done\"} 1\n"));
+    assert!(said.starts_with("HTTP/1.0 200 OK\r\n"), "{said}");
+    assert!(said.contains("stayput_up{part=\"mover\"} 1\n"), "{said}");
+    // No courier was started here.
+    assert!(said.contains("stayput_up{part=\"courier\"} 0\n"), "{said}");
+    let names = ["a.csv", "_has_been"];
+    assert!(names.iter().all(|name| !said.contains(name)), "{said}");
+    let silent = UnixStream::connect(&socket).unwrap();
+    let mut endless = UnixStream::connect(&socket).unwrap();
+    let _ = endless.write_all(&[b'x'; 9000]);
+    until(|said| said.contains("stayput_up"));
+    drop(silent);
+    // Another one does not take the place of one at work; after its death it does.
+    let second = run(place.command("metrics").arg("--socket").arg(&socket));
+    assert_eq!(second.status.code(), Some(73), "{}", text(&second.stderr));
+    serving.0.kill().unwrap();
+    serving.0.wait().unwrap();
+    let _third = Ended(place.command("metrics").arg("--socket").arg(&socket).spawn().unwrap());
+    until(|said| said.contains("stayput_up"));
+    let once = run(&mut place.command("metrics"));
+    assert!(text(&once.stdout).contains("# TYPE stayput_worker untyped\n"), "{}", text(&once.stdout));
+}
+
+/// A child that does not outlive its test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
