@@ -87,7 +87,7 @@ impl Watched {
 
 /// How long a light is watched at least: a program lasts ten seconds at most, so that one which is not armed again, and
 /// one that was armed for ever, are told apart.
-const LEAST: Duration = Duration::from_secs(14);
+pub const LEAST: Duration = Duration::from_secs(14);
 
 /// Asserts that the lights show `code`: all three in its rhythm for at least [`LEAST`].
 pub fn assert_shows(machine: &mut Machine, code: Code) -> Result<()> {
