@@ -40,6 +40,8 @@ pub struct Board {
     pub keys: Vec<Key>,
     /// Its small screen.
     pub oled: Option<Oled>,
+    /// The row of pins that hats and wires sit on.
+    pub header: Option<Header>,
 }
 
 /// A boot loader on the card outside all partitions.
@@ -176,6 +178,37 @@ pub struct Oled {
     pub address: I2cAddress,
 }
 
+/// A double row of pins, as the wiring plan draws it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The chip whose lines lead to it.
+    pub chip: ChipLabel,
+    /// What each pin is, from pin 1 on: odd ones in one row, even ones in the other.
+    pub pins: Vec<Pin>,
+}
+
+/// What a pin is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Pin {
+    /// A line of the chip.
+    Line(u32),
+    /// A supply, ground, or a bus's wire, by its usual name.
+    Named(String),
+}
+
+impl Header {
+    /// What ground is called.
+    pub const GROUND: &str = "GND";
+
+    /// The pin, counted from 1, that a line of a chip leads to.
+    pub fn pin(&self, chip: &ChipLabel, line: u32) -> Option<usize> {
+        let found = self.pins.iter().position(|pin| *pin == Pin::Line(line))?;
+        (*chip == self.chip).then_some(found + 1)
+    }
+}
+
 /// A 7-bit I2C address that a device may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
@@ -217,6 +250,7 @@ struct Raw {
     #[serde(default)]
     key: Vec<Spanned<Key>>,
     oled: Option<Oled>,
+    header: Option<Header>,
 }
 
 #[derive(Deserialize)]
@@ -338,6 +372,7 @@ impl Raw {
             leds: plain(self.led),
             keys: plain(self.key),
             oled: self.oled,
+            header: self.header,
         }
     }
 }

@@ -15,6 +15,42 @@ pub fn files() -> BTreeMap<String, String> {
     pictures.chain([("states.md".to_owned(), page())]).collect()
 }
 
+/// What the README shows of the lights: what a person meets on a first day, in that order.
+const FIRST_DAY: [Code; 6] =
+    [Code::Booting, Code::Running, Code::Working, Code::ConfigWrong, Code::NoLink, Code::SafeToUnplug];
+
+/// The README's table of lights.
+pub fn first_day() -> String {
+    let mut text = String::from("| lights | it means | what to do |\n|---|---|---|\n");
+    for code in FIRST_DAY {
+        let row = row(code);
+        let [first, then] = row.remedy();
+        let remedy = match row.severity() {
+            Severity::Good | Severity::Passing => first.to_owned(),
+            Severity::Warning | Severity::Fault => format!("{first} {then}"),
+            // It was asked for: the first step is for somebody who does not know that.
+            Severity::Command => then.to_owned(),
+        };
+        let (look, verdict, meaning) = (row.look(), row.verdict(), row.sentence(None));
+        text += &format!("| ![{look}](docs/{}) | **{verdict}** {meaning} | {remedy} |\n", picture(code));
+    }
+    text
+}
+
+/// The README's table of troubles: a fault's group is what is counted first.
+pub fn troubles() -> String {
+    let mut groups: Vec<_> = Code::ALL.iter().map(|code| row(*code)).collect();
+    groups.retain(|row| row.severity() == Severity::Fault);
+    let mut groups: Vec<_> = groups.iter().map(|row| (row.alone(), row.group())).collect();
+    groups.sort();
+    groups.dedup();
+    let mut text = String::from("| red, or the one light | it is about | first |\n|---|---|---|\n");
+    for (count, group) in groups {
+        text += &format!("| {count} | {} | {} |\n", group.title(), group.first_step());
+    }
+    text
+}
+
 fn picture(code: Code) -> String {
     format!("states/{code}.svg")
 }

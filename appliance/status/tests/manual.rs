@@ -37,6 +37,48 @@ fn the_manual_of_states_is_not_stale() {
 }
 
 #[test]
+fn the_readmes_lights_and_troubles_are_the_tables() {
+    for (name, table) in [("lights", manual::first_day()), ("trouble", manual::troubles())] {
+        let path = docs().join("../README.md");
+        let page = fs::read_to_string(&path).unwrap();
+        let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->\n"));
+        let (before, rest) = page.split_once(&begin).unwrap();
+        let (found, after) = rest.split_once(&end).unwrap();
+        if std::env::var_os("STAYPUT_WRITE_DOCS").is_some() {
+            fs::write(&path, format!("{before}{begin}{table}{end}{after}")).unwrap();
+        } else {
+            let remedy =
+                "write it anew with: STAYPUT_WRITE_DOCS=1 cargo test -p stayput-status --test manual";
+            assert_eq!(found, table, "the README's {name} are not the table's; {remedy}");
+        }
+    }
+}
+
+#[test]
+fn every_code_that_a_page_names_is_a_states() {
+    let known: BTreeSet<_> = Code::ALL.iter().map(ToString::to_string).collect();
+    let groups: BTreeSet<_> = known.iter().map(|code| &code[..3]).collect();
+    let pages = fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|kind| kind == "md"));
+    let mut seen = 0;
+    for path in pages.chain([docs().join("../README.md")]) {
+        let page = fs::read_to_string(&path).unwrap();
+        for word in page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-')) {
+            let is_code = |(group, number): (&str, &str)| {
+                groups.contains(group)
+                    && number.len() == 2
+                    && number.bytes().all(|byte| byte.is_ascii_digit())
+            };
+            if word.split_once('-').is_some_and(is_code) {
+                seen += 1;
+                assert!(known.contains(word), "{} names {word}, which no state has", path.display());
+            }
+        }
+    }
+    assert!(seen > 200, "only {seen} codes were found: are the pages where they were?");
+}
+
+#[test]
 fn every_state_stands_in_the_manual_with_its_picture_words_and_remedy() {
     let files = manual::files();
     let page = &files["states.md"];
