@@ -3,7 +3,7 @@
 //!
 //! Each crate with a reader has an example `fuzz` that lists its [`Target`]s and hands them to [`main`]:
 //!
-//! `cargo run --release -p CRATE --example fuzz -- [TARGET ...] [RUNS | SECONDSs] [SEED]`, all targets and 100,000 runs each
+//! `cargo run --release -p stayput-PART --example fuzz_PART -- [TARGET ...] [RUNS | SECONDSs] [SEED]`, all targets and 100,000 runs each
 //! by default; seconds are for all of them together.
 
 use std::ops::ControlFlow;

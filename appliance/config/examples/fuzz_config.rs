@@ -1,6 +1,6 @@
 //! Feeds damaged input to the reader of `stayput.toml`.
 //!
-//! `cargo run --release -p stayput-config --example fuzz -- [config] [RUNS | SECONDSs] [SEED]`; see `stayput_damage`.
+//! `cargo run --release -p stayput-config --example fuzz_config -- [config] [RUNS | SECONDSs] [SEED]`; see `stayput_damage`.
 
 use std::process::ExitCode;
 

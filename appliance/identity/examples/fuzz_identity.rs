@@ -1,6 +1,6 @@
 //! Feeds damaged input to what reads the card and the wire: the capsule, its two copies, and the region's replies.
 //!
-//! `cargo run --release -p stayput-identity --example fuzz -- [capsule|copies|replies] [RUNS | SECONDSs] [SEED]`; see
+//! `cargo run --release -p stayput-identity --example fuzz_identity -- [capsule|copies|replies] [RUNS | SECONDSs] [SEED]`; see
 //! `stayput_damage`.
 
 use std::collections::BTreeSet;

@@ -1,6 +1,6 @@
 //! Feeds damaged input to what reads untrusted bytes: order bodies, the protocol, records of the log, the credentials file.
 //!
-//! `cargo run --release -p stayput-worker --example fuzz -- [bodies|protocol|log|credentials] [RUNS | SECONDSs] [SEED]`; see
+//! `cargo run --release -p stayput-worker --example fuzz_worker -- [bodies|protocol|log|credentials] [RUNS | SECONDSs] [SEED]`; see
 //! `stayput_damage`.
 
 use std::process::ExitCode;
