@@ -179,6 +179,29 @@ impl Probe {
         }
     }
 
+    /// Makes a file that takes so much room, without writing it.
+    pub fn allocate(&mut self, path: &str, bytes: u64) -> Result<()> {
+        self.ask(Op::Allocate { path: path.to_owned(), bytes }, SMALL).map(drop)
+    }
+
+    /// Removes a file.
+    pub fn remove(&mut self, path: &str) -> Result<()> {
+        self.ask(Op::Remove { path: path.to_owned() }, SMALL).map(drop)
+    }
+
+    /// How many bytes are free where a file lies.
+    pub fn room(&mut self, path: &str) -> Result<u64> {
+        match self.ask(Op::Room { path: path.to_owned() }, SMALL)? {
+            Answer::Room { free } => Ok(free),
+            other => Err(odd(&format!("room of {path}"), &other)),
+        }
+    }
+
+    /// Puts the box's clock ahead, or back.
+    pub fn turn_clock(&mut self, seconds: i64) -> Result<()> {
+        self.ask(Op::Turn { seconds }, SMALL).map(drop)
+    }
+
     /// A directory's entries, by name.
     pub fn list(&mut self, path: &str) -> Result<Vec<Entry>> {
         match self.ask(Op::List { path: path.to_owned() }, SMALL)? {

@@ -65,6 +65,28 @@ pub enum Op {
         #[serde(default)]
         create: bool,
     },
+    /// Makes a file that takes so much room, without writing it.
+    Allocate {
+        /// The file.
+        path: String,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Removes a file.
+    Remove {
+        /// The file.
+        path: String,
+    },
+    /// How much room there is where a file lies, for those without a privilege.
+    Room {
+        /// The file.
+        path: String,
+    },
+    /// Puts the clock ahead, or back.
+    Turn {
+        /// By so many seconds.
+        seconds: i64,
+    },
     /// The entries of a directory, sorted by name.
     List {
         /// The directory.
@@ -168,9 +190,14 @@ pub enum Answer {
         /// For `Await` and `Close`.
         handle: u64,
     },
+    /// To `Room`.
+    Room {
+        /// So many bytes.
+        free: u64,
+    },
     /// To `Packets`: the answers; fewer than packets when the peer closed the connection.
     Packets(Vec<Packet>),
-    /// To `Write`, `Close` and `Sync`.
+    /// To `Write`, `Allocate`, `Remove`, `Turn`, `Close` and `Sync`.
     Nothing,
 }
 
