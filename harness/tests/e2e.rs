@@ -255,6 +255,9 @@ fn settings(site: &mut Site) -> Result<()> {
         results.iter().filter(|name| name.starts_with("settings-") && name.ends_with(end)).count()
     };
     let (old, new) = (ends("_has_been_processed"), ends("_seen"));
-    assert!(old > 0 && new > 0 && old + new == 200, "{old} with the suffix of before, {new} with the new one");
+    assert!(
+        old > 0 && new > 0 && old + new == 200,
+        "{old} with the suffix of before, {new} with the new one"
+    );
     Ok(())
 }

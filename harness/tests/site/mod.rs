@@ -24,22 +24,46 @@ const DESTINATION: &str = "/data/destination";
 /// The bucket from which the box takes what comes in.
 pub const BUCKET: &str = "inbound-files";
 
-/// A box that works, once somebody needs it; a new one after a test has failed.
-#[derive(Default)]
-pub struct Shared(Option<Site>);
+/// What tests share around a box.
+pub trait Start: Sized {
+    /// Makes it, the box included.
+    fn start() -> Result<Self>;
 
-impl Shared {
+    /// The box.
+    fn site(&mut self) -> &mut Site;
+}
+
+impl Start for Site {
+    fn start() -> Result<Self> {
+        Self::open(|_| {})
+    }
+
+    fn site(&mut self) -> &mut Site {
+        self
+    }
+}
+
+/// A box that works, once somebody needs it; a new one after a test has failed.
+pub struct Shared<T = Site>(Option<T>);
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Start> Shared<T> {
     /// Runs a test on the box. One that fails shows what there was to be seen, and takes the box away with it.
-    pub fn run(&mut self, test: fn(&mut Site) -> Result<()>) -> stayput_harness::Result<()> {
+    pub fn run(&mut self, test: fn(&mut T) -> Result<()>) -> stayput_harness::Result<()> {
         if self.0.is_none() {
-            self.0 = Some(Site::open(|_| {}).map_err(told)?);
+            self.0 = Some(T::start().map_err(told)?);
         }
-        let Some(site) = &mut self.0 else { unreachable!("set above") };
-        let ended = catch_unwind(AssertUnwindSafe(|| test(site)));
+        let Some(shared) = &mut self.0 else { unreachable!("set above") };
+        let ended = catch_unwind(AssertUnwindSafe(|| test(shared)));
         if matches!(ended, Ok(Ok(()))) {
             return Ok(());
         }
-        site.tell();
+        shared.site().tell();
         self.0 = None;
         match ended {
             Ok(result) => result.map_err(told),
@@ -124,8 +148,13 @@ impl Site {
     /// Puts a file with a content of its own there.
     pub fn put_with(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
         self.desk.machine().probe()?.create(&format!("{SOURCE}/{name}"), &content)?;
-        self.files.insert(name.to_owned(), content);
+        self.expect(name, content);
         Ok(())
+    }
+
+    /// Says that somebody else puts a file there.
+    pub fn expect(&mut self, name: &str, content: Vec<u8>) {
+        self.files.insert(name.to_owned(), content);
     }
 
     /// Sends orders.
