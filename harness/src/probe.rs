@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::patience::{Deadline, Patience};
 use crate::qmp::Lines;
-use stayput_probe::{Answer, Entry, Op, Outcome, Packet, Process, Ran, Reply, Request};
+use stayput_probe::{Answer, Entry, Op, Outcome, Packet, Process, Ran, Reply, Request, Whole};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -176,6 +176,28 @@ impl Probe {
         match self.ask(Op::Write { path: path.to_owned(), data: data.to_vec(), create }, SMALL)? {
             Answer::Nothing => Ok(()),
             other => Err(odd(&format!("write {path}"), &other)),
+        }
+    }
+
+    /// Every plain file of a directory, by its name.
+    pub fn read_all(&mut self, path: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        match self.ask(Op::ReadAll { path: path.to_owned() }, PROGRAM)? {
+            Answer::Files(files) => Ok(files.into_iter().map(|file| (file.name, file.data)).collect()),
+            other => Err(odd(&format!("read all of {path}"), &other)),
+        }
+    }
+
+    /// Makes files in a directory.
+    pub fn create_all<'a>(
+        &mut self,
+        path: &str,
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<()> {
+        let whole = |(name, data): (&str, &[u8])| Whole { name: name.to_owned(), data: data.to_vec() };
+        let files = files.into_iter().map(whole).collect();
+        match self.ask(Op::CreateAll { path: path.to_owned(), files }, PROGRAM)? {
+            Answer::Nothing => Ok(()),
+            other => Err(odd(&format!("make files in {path}"), &other)),
         }
     }
 

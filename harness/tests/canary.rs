@@ -19,8 +19,9 @@
 //! so does a connection with the region that it has not decrypted.
 //!
 //! **That it can fail** is shown on the same box by leaks of each form and each way: packets past the table, names, lines of a
-//! log, and TLS. They are made by the tests' probe and, under TLS, by the region, which puts the canary into orders: a box
-//! program that leaks would need a second build of everything on it. What that leaves open is in docs/desk.md.
+//! log, and TLS. They are made by the tests' probe and, under TLS, by the region, which puts the canary into orders and has the
+//! courier ask for an object of that name: a box program that leaks by itself would need a second build of everything on it.
+//! What that leaves open is in docs/desk.md.
 
 #[allow(dead_code)] // what only the end-to-end suite asks for
 mod site;
@@ -35,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use site::{Result, Shared, Site, Start};
+use site::{BUCKET, Result, Shared, Site, Start};
 use stayput_canary::capture::packets;
 use stayput_canary::talk::{Parties, Talk, Talks, talks};
 use stayput_canary::{Searcher, joined};
@@ -167,14 +168,9 @@ fn quiet(watched: &mut Watched) -> Result<()> {
     let begun = Instant::now();
     let site = &mut watched.site;
     let at = |what: &str| println!("{:>4} s {what}", begun.elapsed().as_secs());
-    let mut ordered = Vec::new();
-    for number in 0..ORDERED {
-        ordered.push(format!("ordered-{number}.csv"));
-        site.put_with(&ordered[number], content(number))?;
-    }
-    for number in 0..BESIDE {
-        site.put_with(&format!("{NAME}-{number}.csv"), content(number))?;
-    }
+    let mut ordered: Vec<_> = (0..ORDERED).map(|number| format!("ordered-{number}.csv")).collect();
+    site.put_all(ordered.iter().enumerate().map(|(number, name)| (name.clone(), content(number))))?;
+    site.put_all((0..BESIDE).map(|number| (format!("{NAME}-{number}.csv"), content(number))))?;
     at("files lie there");
     // As careful people do: under a temporary name first.
     let mut commands = String::new();
@@ -189,7 +185,7 @@ fn quiet(watched: &mut Watched) -> Result<()> {
     at("files were brought");
     // And what goes wrong: a result that is in the way, a file that never comes.
     site.take("taken.csv")?;
-    site.put_with("taken.csv", content(5))?;
+    site.put_all([("taken.csv".to_owned(), content(5))])?;
     site.order(["taken.csv", "never.csv"])?;
     site.order(&ordered)?;
     site.until("a thousand files are processed", |site| {
@@ -345,11 +341,10 @@ fn as_a_name(watched: &mut Watched) -> Result<()> {
     Ok(())
 }
 
-/// Something is said under TLS: here by the region, in orders.
+/// Something is said under TLS: by the region, in orders.
 fn under_tls(watched: &mut Watched) -> Result<()> {
     for (form, bytes) in forms() {
         let before = watched.site.desk.region().recorder().streams();
-        let tls = |talks: &Talks| joined(&talks.records[&Talk::Tls]);
         let order = String::from_utf8(bytes).expect("orders are text");
         watched.site.order([format!("{order} as an order")])?;
         let deadline = watched.site.machine().deadline(Duration::from_secs(60));
@@ -363,10 +358,29 @@ fn under_tls(watched: &mut Watched) -> Result<()> {
         })?;
         println!("under TLS, {form}: {found:?}");
         assert!(found.is_some(), "{form} has left unseen");
-        // And nobody without the region's key has seen it.
-        let talked = watched.talks(&watched.packets());
-        assert_eq!(watched.searcher.search(&tls(&talked)), None);
     }
+    upwards(watched)?;
+    // And nobody without the region's key has seen any of it.
+    let talked = watched.talks(&watched.packets());
+    assert_eq!(watched.searcher.search(&joined(&talked.records[&Talk::Tls])), None);
+    Ok(())
+}
+
+/// The other way: the courier asks for an object whose key is the canary, and writes it as addresses are written.
+fn upwards(watched: &mut Watched) -> Result<()> {
+    let said = |watched: &Watched| {
+        let streams = watched.site.desk.region().recorder().streams();
+        joined(streams.iter().map(|stream| &stream.up))
+    };
+    assert_eq!(watched.searcher.search(&said(watched)), None);
+    let key: String = CONTENT[3..11].bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let object = format!(r#"{{"bucket":{{"name":"{BUCKET}"}},"object":{{"key":"{key}"}}}}"#);
+    let record = format!(r#"{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{object}}}"#);
+    watched.site.order([format!(r#"{{"Records":[{record}]}}"#)])?;
+    let deadline = watched.site.machine().deadline(Duration::from_secs(60));
+    let found = deadline.poll(|| Ok::<_, stayput_desk::Error>(watched.searcher.search(&said(watched))))?;
+    println!("under TLS, upwards: {found:?}");
+    assert!(found.is_some(), "the courier has asked for nothing, or was not heard");
     Ok(())
 }
 

@@ -68,8 +68,11 @@ const NEIGHBOURS: [u8; 9] = [130, 131, 132, 133, 134, 135, 136, 137, 143];
 const DHCP: [u16; 2] = [68, 67];
 const COOKIE: [u8; 4] = [0x63, 0x82, 0x53, 0x63];
 
+/// What a talk is, and which packets are of it.
+type Row = (Talk, fn(&Kind<'_>, &Parties) -> bool);
+
 /// The table: a packet is the first that it fits.
-const ROWS: &[(Talk, fn(&Kind<'_>, &Parties) -> bool)] = &[
+const ROWS: &[Row] = &[
     (Talk::Arp, |kind, _| matches!(kind, Kind::Arp)),
     (Talk::Neighbours, |kind, _| matches!(kind, Kind::Icmp6(number) if NEIGHBOURS.contains(number))),
     (Talk::Dhcp, |kind, _| {

@@ -65,6 +65,18 @@ pub enum Op {
         #[serde(default)]
         create: bool,
     },
+    /// Every plain file of a directory, with its bytes: one order for a thousand files.
+    ReadAll {
+        /// The directory.
+        path: String,
+    },
+    /// Makes files in a directory.
+    CreateAll {
+        /// The directory.
+        path: String,
+        /// What is to be in it.
+        files: Vec<Whole>,
+    },
     /// Makes a file that takes so much room, without writing it.
     Allocate {
         /// The file.
@@ -138,6 +150,16 @@ pub enum Op {
     Sync,
 }
 
+/// A file, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    #[serde(with = "bytes")]
+    pub data: Vec<u8>,
+}
+
 /// One packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet(#[serde(with = "bytes")] pub Vec<u8>);
@@ -183,6 +205,8 @@ pub enum Answer {
     },
     /// To `List`.
     Entries(Vec<Entry>),
+    /// To `ReadAll`.
+    Files(Vec<Whole>),
     /// To `Processes`.
     Processes(Vec<Process>),
     /// To `Open`.
@@ -197,7 +221,7 @@ pub enum Answer {
     },
     /// To `Packets`: the answers; fewer than packets when the peer closed the connection.
     Packets(Vec<Packet>),
-    /// To `Write`, `Allocate`, `Remove`, `Turn`, `Close` and `Sync`.
+    /// To `Write`, `CreateAll`, `Allocate`, `Remove`, `Turn`, `Close` and `Sync`.
     Nothing,
 }
 

@@ -142,13 +142,15 @@ impl Site {
 
     /// Puts a file into the source folder.
     pub fn put(&mut self, name: &str) -> Result<()> {
-        self.put_with(name, content(name))
+        self.put_all([(name.to_owned(), content(name))])
     }
 
-    /// Puts a file with a content of its own there.
-    pub fn put_with(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        self.desk.machine().probe()?.create(&format!("{SOURCE}/{name}"), &content)?;
-        self.expect(name, content);
+    /// Puts files there, each with a content of its own.
+    pub fn put_all(&mut self, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<()> {
+        let files: Vec<_> = files.into_iter().collect();
+        let borrowed = files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+        self.desk.machine().probe()?.create_all(SOURCE, borrowed)?;
+        self.files.extend(files);
         Ok(())
     }
 
@@ -258,33 +260,38 @@ impl Site {
 
     /// The invariant: every file is in exactly one place, whole; none came from nowhere.
     pub fn check(&mut self) -> Result<()> {
-        let here: BTreeSet<_> = self.names(SOURCE)?.into_iter().collect();
-        let there = self.results()?;
+        let mut here = self.desk.machine().probe()?.read_all(SOURCE)?;
+        here.retain(|name, _| !name.starts_with('.'));
+        let mut there = self.desk.machine().probe()?.read_all(DESTINATION)?;
+        there.retain(|name, _| !name.starts_with('.'));
         let mut moved = BTreeMap::new();
-        for result in &there {
-            let path = format!("{DESTINATION}/{result}");
-            if let Some(content) = self.brought.get(result) {
-                assert!(self.desk.machine().probe()?.read(&path)? == *content, "{path} is not what was sent");
+        for (result, content) in &there {
+            if let Some(sent) = self.brought.get(result) {
+                assert!(content == sent, "{result} is not what was sent");
                 continue;
             }
             let name = self.ordered(result).unwrap_or_else(|| panic!("{result} has no suffix"));
             if !self.taken.contains(name) {
-                let before = moved.insert(name.to_owned(), path);
+                let before = moved.insert(name.to_owned(), content);
                 assert_eq!(before, None, "{name} has two results");
             }
         }
         for (name, content) in &self.files {
-            let path = match (here.contains(name), moved.get(name)) {
-                (true, None) => format!("{SOURCE}/{name}"),
-                (false, Some(path)) => path.clone(),
-                (both, _) => panic!("{name} is in {}", if both { "both places" } else { "no place" }),
+            let found = match (here.get(name), moved.get(name)) {
+                (Some(found), None) => found,
+                (None, Some(found)) => *found,
+                (both, _) => {
+                    panic!("{name} is in {}", if both.is_some() { "both places" } else { "no place" })
+                }
             };
-            assert!(self.desk.machine().probe()?.read(&path)? == *content, "{path} has changed");
+            assert!(found == content, "{name} has changed");
         }
         assert_eq!(
             here.len() + moved.len(),
             self.files.len(),
-            "a file came from nowhere: {here:?}, {moved:?}"
+            "a file came from nowhere: {:?}, {:?}",
+            here.keys(),
+            moved.keys()
         );
         let complaints = self.desk.region().simulator().complaints();
         assert!(complaints.is_empty(), "the region complains: {complaints:?}");
