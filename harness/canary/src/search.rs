@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use memchr::memmem;
 
 use crate::forms::{base64, hex, squeezed};
@@ -45,6 +45,12 @@ pub struct Searcher {
     pieces: (AhoCorasick, Vec<Vec<(usize, usize)>>),
 }
 
+/// Some megabytes of table, and a step of it for each byte that is searched.
+fn automaton<T: AsRef<[u8]>>(needles: impl IntoIterator<Item = T>, any_case: bool) -> Result<AhoCorasick> {
+    let mut builder = AhoCorasick::builder();
+    Ok(builder.kind(Some(AhoCorasickKind::DFA)).ascii_case_insensitive(any_case).build(needles)?)
+}
+
 impl Searcher {
     /// A search for every eight bytes in a row of these.
     pub fn new<T: AsRef<[u8]>>(canaries: impl IntoIterator<Item = T>) -> Result<Self> {
@@ -58,8 +64,6 @@ impl Searcher {
         let base64: Vec<String> = windows.iter().flat_map(|window| base64(window)).collect();
         let forms = windows.iter().map(|_| Form::Plain).chain(digits.iter().map(|_| Form::Hex)).collect();
         let loose = windows.iter().copied().chain(digits.iter().map(String::as_bytes));
-        let mut loose_builder = AhoCorasickBuilder::new();
-        let loose_builder = loose_builder.ascii_case_insensitive(true);
         // Of each form what is left of it without delimiters, as long as that is not short enough for chance.
         let written = windows.iter().flat_map(|window| hex(window)).chain(base64.iter().cloned());
         let of_canaries = canaries
@@ -73,11 +77,11 @@ impl Searcher {
             }
         }
         Ok(Self {
-            loose: (loose_builder.build(loose)?, forms),
-            plain: AhoCorasick::new(&windows)?,
-            base64: AhoCorasick::new(&base64)?,
-            squeezed: AhoCorasick::new(of_canaries.chain(bare))?,
-            pieces: (AhoCorasick::new(places.keys())?, places.into_values().collect()),
+            loose: (automaton(loose, true)?, forms),
+            plain: automaton(&windows, false)?,
+            base64: automaton(&base64, false)?,
+            squeezed: automaton(of_canaries.chain(bare), false)?,
+            pieces: (automaton(places.keys(), false)?, places.into_values().collect()),
             canaries,
         })
     }
