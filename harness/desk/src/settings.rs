@@ -106,7 +106,8 @@ mod tests {
             "ssh-ed25519 {} a person",
             "AAAAC3NzaC1lZDI1NTE5AAAAI".to_owned() + &"A".repeat(43)
         ));
-        settings.worker = Worker { suffix: Some("_seen".to_owned()), buckets: vec!["inbound-files".to_owned()] };
+        settings.worker =
+            Worker { suffix: Some("_seen".to_owned()), buckets: vec!["inbound-files".to_owned()] };
         let text = settings.to_toml();
         let read = stayput_config::read(text.as_bytes(), "stayput.toml");
         assert!(read.is_ok(), "{read:?}\n{text}");
