@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::patience::{Deadline, Patience};
 use crate::qmp::Lines;
-use stayput_probe::{Answer, Entry, Op, Outcome, Packet, Process, Ran, Reply, Request};
+use stayput_probe::{Answer, Entry, Op, Outcome, Packet, Process, Ran, Reply, Request, Whole};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -177,6 +177,51 @@ impl Probe {
             Answer::Nothing => Ok(()),
             other => Err(odd(&format!("write {path}"), &other)),
         }
+    }
+
+    /// Every plain file of a directory, by its name.
+    pub fn read_all(&mut self, path: &str) -> Result<BTreeMap<String, Vec<u8>>> {
+        match self.ask(Op::ReadAll { path: path.to_owned() }, PROGRAM)? {
+            Answer::Files(files) => Ok(files.into_iter().map(|file| (file.name, file.data)).collect()),
+            other => Err(odd(&format!("read all of {path}"), &other)),
+        }
+    }
+
+    /// Makes files in a directory.
+    pub fn create_all<'a>(
+        &mut self,
+        path: &str,
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<()> {
+        let whole = |(name, data): (&str, &[u8])| Whole { name: name.to_owned(), data: data.to_vec() };
+        let files = files.into_iter().map(whole).collect();
+        match self.ask(Op::CreateAll { path: path.to_owned(), files }, PROGRAM)? {
+            Answer::Nothing => Ok(()),
+            other => Err(odd(&format!("make files in {path}"), &other)),
+        }
+    }
+
+    /// Makes a file that takes so much room, without writing it.
+    pub fn allocate(&mut self, path: &str, bytes: u64) -> Result<()> {
+        self.ask(Op::Allocate { path: path.to_owned(), bytes }, SMALL).map(drop)
+    }
+
+    /// Removes a file.
+    pub fn remove(&mut self, path: &str) -> Result<()> {
+        self.ask(Op::Remove { path: path.to_owned() }, SMALL).map(drop)
+    }
+
+    /// How many bytes are free where a file lies.
+    pub fn room(&mut self, path: &str) -> Result<u64> {
+        match self.ask(Op::Room { path: path.to_owned() }, SMALL)? {
+            Answer::Room { free } => Ok(free),
+            other => Err(odd(&format!("room of {path}"), &other)),
+        }
+    }
+
+    /// Puts the box's clock ahead, or back.
+    pub fn turn_clock(&mut self, seconds: i64) -> Result<()> {
+        self.ask(Op::Turn { seconds }, SMALL).map(drop)
     }
 
     /// A directory's entries, by name.

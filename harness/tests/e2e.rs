@@ -1,15 +1,17 @@
 //! From flash to work done: the real image, a region on the desk, a queue that others wrote. One box lives through all of it.
 
+#[allow(dead_code)] // what only `canary` asks for
 mod site;
 mod stage;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use site::{FIRST, Result, Shared, Site};
-use stayput_desk::Depth;
-use stayput_health::Code;
-use stayput_region::Cut;
+use site::{BUCKET, FIRST, Result, Shared, Site};
+use stage::health::{boot_ok, fact, health};
+use stayput_desk::{Depth, Store};
+use stayput_health::{Code, Part};
+use stayput_region::{Cut, Fault};
 
 fn main() -> ExitCode {
     if let Err(error) = stayput_harness::enter_private_network() {
@@ -24,6 +26,12 @@ fn main() -> ExitCode {
         ("a_region_that_is_away_for_a_while_costs_no_file_and_no_order", |it| it.run(outage)),
         ("a_restart_in_the_middle_of_a_batch_costs_no_file_and_no_order", |it| it.run(restart)),
         ("a_power_cut_in_the_middle_of_a_batch_costs_no_file_and_no_order", |it| it.run(cut)),
+        ("a_session_that_ends_in_the_middle_of_a_batch_is_replaced_and_costs_nothing", |it| it.run(expired)),
+        ("a_full_disk_stops_the_receiving_is_shown_and_is_over_by_itself_with_room", |it| it.run(full)),
+        ("a_clock_that_jumps_a_day_ahead_or_back_is_put_right_and_costs_nothing", |it| it.run(clock)),
+        ("an_object_from_the_store_arrives_whole_and_one_with_another_checksum_never", |it| it.run(inbound)),
+        ("a_slot_that_is_damaged_in_the_middle_of_a_batch_gives_way_to_the_other_one", |it| it.run(slot)),
+        ("a_changed_file_on_the_card_takes_effect_at_the_next_start", |it| it.run(settings)),
     ])
 }
 
@@ -36,17 +44,13 @@ fn first(site: &mut Site) -> Result<()> {
     println!("from power on to the first file processed: {:.1} s", site.first.as_secs_f64());
     site.until_done(&[FIRST.to_owned()])?;
     site.until_shown(Code::Running)?;
-    let tally = site.desk.region().simulator().tally();
-    assert_eq!((tally.registrations, tally.instances), (1, 1), "{tally:?}");
+    site.assert_same_instance();
     site.check()
 }
 
 /// Puts a batch before the box, and waits until it is in the middle of it.
 fn begin(site: &mut Site, kind: &str, count: usize) -> Result<Vec<String>> {
-    let names = names(kind, count);
-    for name in &names {
-        site.put(name)?;
-    }
+    let names = names_of(site, kind, count)?;
     // As the door does before it says that a file has come.
     site.machine().probe()?.sync()?;
     site.order(&names)?;
@@ -56,10 +60,7 @@ fn begin(site: &mut Site, kind: &str, count: usize) -> Result<Vec<String>> {
 }
 
 fn thousand(site: &mut Site) -> Result<()> {
-    let names = names("many", 1_000);
-    for name in &names {
-        site.put(name)?;
-    }
+    let names = names_of(site, "many", 1_000)?;
     // Each order twice, the second time from the other end; and some that nobody can carry out.
     let poison = ["{", "../../etc/passwd", "/etc/passwd", "{\"file\": 7}", "sub/folder.csv"];
     let bodies = names.iter().chain(names.iter().rev()).map(String::as_str);
@@ -119,7 +120,149 @@ fn cut(site: &mut Site) -> Result<()> {
     site.machine().power_on()?;
     site.until_done(&names)?;
     assert_eq!(site.depth()?, Depth::EMPTY);
-    let tally = site.desk.region().simulator().tally();
-    assert_eq!((tally.registrations, tally.instances), (1, 1), "the box has registered again: {tally:?}");
+    site.assert_same_instance();
     site.check()
+}
+
+/// The end of a story after which nothing is left to be shown.
+fn well(site: &mut Site, names: &[String]) -> Result<()> {
+    site.until_done(names)?;
+    site.until_shown(Code::Running)?;
+    site.check()
+}
+
+fn expired(site: &mut Site) -> Result<()> {
+    // A session of a minute is renewed after half of it: the first is asked for at a start of the part.
+    let simulator = site.desk.region().simulator().clone();
+    let before = simulator.tally().tokens;
+    simulator.rule(|rule| rule.life /= 60);
+    site.machine().probe()?.output(&["systemctl", "restart", "stayput-identity.service"])?;
+    site.until("a short session", |_| Ok(simulator.tally().tokens > before))?;
+    let names = begin(site, "expired", 200)?;
+    simulator.expire_sessions();
+    site.until_shown(Code::CredentialsLate)?;
+    simulator.rule(|rule| rule.life *= 60);
+    well(site, &names)
+}
+
+/// What the test takes the room with.
+const FILLER: &str = "/data/filler";
+/// Less than the mover's reserve, and more than the batch.
+const LEFT: u64 = 8 << 20;
+/// So long nothing happens that must not.
+const CALM: Duration = Duration::from_secs(8);
+
+fn full(site: &mut Site) -> Result<()> {
+    let mut names = begin(site, "full", 200)?;
+    let probe = site.machine().probe()?;
+    let free = probe.room("/data")?;
+    probe.allocate(FILLER, free - LEFT)?;
+    site.until_shown(Code::DiskFull)?;
+    // What has come is handed back; files still come, for the reserve is the box's.
+    site.until("no order is held", |site| Ok(site.depth()?.hidden == 0))?;
+    let late = names_of(site, "late", 20)?;
+    site.order(&late)?;
+    let (received, moved) = (site.calls("ReceiveMessage"), site.moved()?);
+    std::thread::sleep(CALM);
+    assert_eq!(site.calls("ReceiveMessage"), received, "orders are taken that cannot be carried out");
+    assert_eq!(site.moved()?, moved, "a file was moved into the reserve");
+    assert_eq!(site.depth()?.aside, 0);
+    site.check()?;
+    site.machine().probe()?.remove(FILLER)?;
+    names.extend(late);
+    well(site, &names)
+}
+
+/// Files put before the box, as yet without an order.
+fn names_of(site: &mut Site, kind: &str, count: usize) -> Result<Vec<String>> {
+    let names = names(kind, count);
+    site.put_all(names.iter().map(|name| (name.clone(), site::content(name))))?;
+    Ok(names)
+}
+
+const DAY: i64 = 86_400;
+
+fn clock(site: &mut Site) -> Result<()> {
+    let names = begin(site, "ahead", 200)?;
+    // Nobody to ask until it has been seen what the region says to that.
+    site.desk.region().tell_time(None);
+    site.machine().probe()?.turn_clock(DAY)?;
+    site.until_shown(Code::ClockRefused)?;
+    site.desk.region().tell_time(Some(Default::default()));
+    site.until_done(&names)?;
+    let names = begin(site, "behind", 200)?;
+    site.machine().probe()?.turn_clock(-DAY)?;
+    well(site, &names)?;
+    let said = health(site.machine(), Part::Courier)?.written.unix;
+    let off = said.abs_diff(site.desk.region().clock().now().as_second());
+    assert!(off < 120, "the box's clock is {off} s off");
+    Ok(())
+}
+
+fn inbound(site: &mut Site) -> Result<()> {
+    const NAME: &str = "inbound.csv";
+    let content = site::content("what comes from the store").repeat(1_000);
+    let store = Store::make(BUCKET, site.desk.open()?)?;
+    let names = begin(site, "beside", 100)?;
+    // Other bytes than those that the store has summed up.
+    site.desk.region().script().always("s3", Fault::Garbled);
+    store.bring(NAME, &content)?;
+    site.until("the wrong bytes were noticed", |site| {
+        let mover = health(site.machine(), Part::Mover)?;
+        Ok(mover.counters.iter().any(|(name, count)| name.as_str() == "mismatch" && *count > 0))
+    })?;
+    let results = site.results()?;
+    assert!(!results.iter().any(|name| name == NAME), "what was not announced was published: {results:?}");
+    site.desk.region().script().clear("s3");
+    site.await_inbound(NAME, content);
+    site.until("the object is there", |site| Ok(site.results()?.iter().any(|name| name == NAME)))?;
+    well(site, &names)
+}
+
+/// Off, after a stop in good order: what the box held is back on the queue, and nobody waits two minutes for it.
+fn off(site: &mut Site) -> Result<()> {
+    site.machine().reboot()?;
+    site.machine().power_cut();
+    Ok(())
+}
+
+fn slot(site: &mut Site) -> Result<()> {
+    // Slot B is made by the box itself, in the quiet after a start.
+    let said = boot_ok(site.machine())?;
+    assert_eq!(fact(&said, "spare"), "whole", "{said:?}");
+    let names = begin(site, "slot", 200)?;
+    off(site)?;
+    let (script, _) = stage::damage::file_of_slot(site.desk.card(), "boot-a", "slot.scr")?;
+    stage::damage::flip(site.desk.card(), "boot-a", script + 500)?;
+    let machine = site.machine();
+    let mark = machine.console().mark();
+    machine.power_on()?;
+    let deadline = machine.deadline(Duration::from_secs(120));
+    machine.console().wait_for("stayput: slot b (load)", mark, &deadline)?;
+    site.until_done(&names)?;
+    site.until_shown(Code::OtherSlot)?;
+    site.assert_same_instance();
+    // It mends slot A, from which the next start is.
+    let said = boot_ok(site.machine())?;
+    assert_eq!((fact(&said, "slot"), fact(&said, "spare")), ("b", "whole"), "{said:?}");
+    site.check()
+}
+
+fn settings(site: &mut Site) -> Result<()> {
+    let names = begin(site, "settings", 200)?;
+    off(site)?;
+    site.change_suffix("_seen")?;
+    site.machine().power_on()?;
+    well(site, &names)?;
+    site.assert_same_instance();
+    let results = site.results()?;
+    let ends = |end: &str| {
+        results.iter().filter(|name| name.starts_with("settings-") && name.ends_with(end)).count()
+    };
+    let (old, new) = (ends("_has_been_processed"), ends("_seen"));
+    assert!(
+        old > 0 && new > 0 && old + new == 200,
+        "{old} with the suffix of before, {new} with the new one"
+    );
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use stayput_worker::courier::desk::{
-    Action, Desk, Entry, Event, Fault, HELD, Note, POLLERS, Received, Trouble, VISIBILITY, WATCHED,
+    Action, Desk, Entry, Event, Fault, HELD, Note, POLLERS, RETURNS, Received, Trouble, VISIBILITY, WATCHED,
 };
 use stayput_worker::courier::{Allowed, Boot, Rules};
 use stayput_worker::orders::Asked;
@@ -516,6 +516,35 @@ fn a_stop_finishes_what_the_mover_has_and_gives_the_rest_back_at_once() {
     assert!(world.desk.is_finished());
     assert_eq!(world.deleted.len(), 8);
     assert!(world.queue[&late].visible <= world.now);
+}
+
+#[test]
+fn a_stop_gives_back_first_what_another_could_do_and_a_few_calls_at_a_time() {
+    let mut world = World::new();
+    let late: Vec<_> = (0..300).map(|number| world.send(&format!("late{number}"))).collect();
+    world.pass(5_000);
+    assert_eq!(world.desk.watching(), 300);
+    // Ten more have come, and the mover has not been asked for them yet.
+    world.send_done(10);
+    world.act();
+    world.now += 5;
+    world.answer();
+    world.take(Event::Stop);
+    let now = Boot::at(world.now);
+    let given = |actions: Vec<Action>| -> Vec<Vec<String>> {
+        let receipts = |entries: Vec<Entry>| entries.into_iter().map(|entry| entry.receipt).collect();
+        let hidden =
+            |action| if let Action::Hide { entries, .. } = action { Some(receipts(entries)) } else { None };
+        actions.into_iter().filter_map(hidden).collect()
+    };
+    let calls = given(world.desk.next(now));
+    assert_eq!(calls.len(), RETURNS);
+    let receipt = |id: &u64| format!("{id}/{}", world.queue[id].receipt);
+    let ready: BTreeSet<_> = world.queue.keys().filter(|id| !late.contains(id)).map(receipt).collect();
+    assert_eq!(ready.len(), 10);
+    assert_eq!(calls[0].iter().cloned().collect::<BTreeSet<_>>(), ready);
+    // No more until one of these has come back.
+    assert_eq!(given(world.desk.next(now)), Vec::<Vec<String>>::new());
 }
 
 #[test]

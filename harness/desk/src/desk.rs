@@ -8,7 +8,7 @@ use stayput_card::Layout;
 use stayput_harness::{Card, Machine, Options, Patience};
 use stayput_region::{Keep, Region, simulator::Activation};
 
-use crate::{Emulator, Error, Queue, Result, Settings, put};
+use crate::{Emulator, Error, Queue, Result, Settings, Worker, put};
 
 /// The region that a desk stands in for.
 const REGION: &str = "eu-central-1";
@@ -32,6 +32,8 @@ pub struct Plan {
     pub emulator: PathBuf,
     /// Whose key opens the door, as one line of OpenSSH's.
     pub door: Option<String>,
+    /// What the worker is told beyond its queue.
+    pub worker: Worker,
     /// The desk's files: its card, the streams of the region, logs. Made if it is not there.
     pub folder: PathBuf,
 }
@@ -59,7 +61,7 @@ impl Desk {
         let until = region.clock().now().saturating_add(SignedDuration::from_hours(24));
         let activation = region.simulator().activate(1, until.unwrap_or(jiff::Timestamp::MAX));
         let mut settings = Settings::of(&region, REGION, SUFFIX, &activation);
-        settings.door = plan.door.clone();
+        (settings.door, settings.worker) = (plan.door.clone(), plan.worker.clone());
         let card = Card::flash(&plan.folder.join("card.img"), &plan.options.image, CARD)?;
         put(&card, &plan.layout, "stayput.toml", Some(settings.to_toml().as_bytes()))?;
         let machine = Machine::start(plan.options.clone().with_card(card.path()))?;

@@ -13,6 +13,7 @@ mod error;
 mod parcel;
 mod queue;
 mod settings;
+mod store;
 mod tour;
 
 pub use desk::{Desk, Plan};
@@ -21,5 +22,6 @@ pub use emulator::Emulator;
 pub use error::{Error, Result};
 pub use parcel::put;
 pub use queue::{Depth, Queue};
-pub use settings::Settings;
+pub use settings::{Settings, Worker};
+pub use store::Store;
 pub use tour::Tour;

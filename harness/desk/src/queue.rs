@@ -1,17 +1,11 @@
 //! The other side of the queue: who makes it, sends orders, and looks what is left. Straight to the emulator, past the front
 //! door, as an application in the region would be.
 
-use std::io::{BufReader, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use stayput_region::http::{Request, response, write_request};
 
+use crate::emulator::{Asked, ask};
 use crate::{Emulator, Error, Result};
 
-/// The emulator answers at once, or not at all.
-const ANSWER: Duration = Duration::from_secs(60);
 /// As many as a call takes.
 const BATCH: usize = 10;
 /// The emulator's account.
@@ -76,6 +70,30 @@ impl Queue {
         Ok(())
     }
 
+    /// Lets the store say to this queue what comes into a bucket.
+    pub(crate) fn let_in(&self, bucket: &str) -> Result<()> {
+        let policy = json!({ "Version": "2012-10-17", "Statement": [{
+            "Effect": "Allow",
+            "Principal": { "Service": "s3.amazonaws.com" },
+            "Action": "sqs:SendMessage",
+            "Resource": self.arn(),
+            "Condition": { "ArnLike": { "aws:SourceArn": format!("arn:aws:s3:::{bucket}") } },
+        }] });
+        let attributes = json!({ "Policy": policy.to_string() });
+        let asked = json!({ "QueueUrl": self.address(&self.name), "Attributes": attributes });
+        self.call("SetQueueAttributes", asked).map(drop)
+    }
+
+    /// Its region.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Its name among all.
+    pub(crate) fn arn(&self) -> String {
+        format!("arn:aws:sqs:{}:{ACCOUNT}:{}", self.region, self.name)
+    }
+
     /// Throws away every message, set aside or not.
     pub fn purge(&self) -> Result<()> {
         for name in [&self.name, &self.aside()] {
@@ -113,37 +131,17 @@ impl Queue {
     }
 
     fn call(&self, call: &'static str, body: Value) -> Result<Value> {
-        let failed = |why: String| Error::Call { call, why };
-        // The emulator looks at the region in it, and at nothing else.
-        let who = format!("Credential=desk/20200101/{}/sqs/aws4_request", self.region);
         let headers = [
-            ("host", Emulator::address().to_string()),
             ("content-type", "application/x-amz-json-1.0".to_owned()),
             ("x-amz-target", format!("AmazonSQS.{call}")),
-            ("authorization", format!("AWS4-HMAC-SHA256 {who}, SignedHeaders=host, Signature=0")),
-            ("connection", "close".to_owned()),
         ];
-        let request = Request {
-            method: "POST".to_owned(),
-            target: "/".to_owned(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value)).to_vec(),
-            body: body.to_string().into_bytes(),
-        };
-        let reply = (|| -> std::io::Result<_> {
-            let mut stream = TcpStream::connect(Emulator::address())?;
-            stream.set_read_timeout(Some(ANSWER))?;
-            stream.write_all(&write_request(&request))?;
-            Ok(response(&mut BufReader::new(stream), "POST"))
-        })();
-        let reply = reply.map_err(|error| failed(error.to_string()))?;
-        let reply = reply.map_err(|flaw| failed(format!("{flaw:?}")))?;
-        let text = String::from_utf8_lossy(&reply.body);
-        if reply.status != 200 {
-            return Err(failed(format!("{} {text}", reply.status)));
-        }
+        let asked = Asked { service: "sqs", region: &self.region, method: "POST", target: "/" };
+        let body = ask(call, &asked, &headers, body.to_string().into_bytes())?;
+        let text = String::from_utf8_lossy(&body);
         if text.trim().is_empty() {
             return Ok(Value::Null);
         }
+        let failed = |why: String| Error::Call { call, why };
         serde_json::from_str(&text).map_err(|error| failed(format!("{error} in {text}")))
     }
 }

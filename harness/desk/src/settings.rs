@@ -4,6 +4,15 @@ use stayput_region::{Region, simulator::Activation};
 
 use crate::Queue;
 
+/// What the worker is told beyond its queue.
+#[derive(Debug, Clone, Default)]
+pub struct Worker {
+    /// What is put behind a processed file's name; the box's usual if none.
+    pub suffix: Option<String>,
+    /// From which buckets files may come in.
+    pub buckets: Vec<String>,
+}
+
 /// What is on the card.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -23,6 +32,8 @@ pub struct Settings {
     pub queue: String,
     /// Whose key opens the door for adding and for collecting; no door without one.
     pub door: Option<String>,
+    /// What else the worker is told.
+    pub worker: Worker,
 }
 
 impl Settings {
@@ -37,12 +48,13 @@ impl Settings {
             authority: region.authority().to_owned(),
             queue: "orders".to_owned(),
             door: None,
+            worker: Worker::default(),
         }
     }
 
     /// As a file for the card.
     pub fn to_toml(&self) -> String {
-        let Self { name, id, code, region, suffix, authority, queue, door } = self;
+        let Self { name, id, code, region, suffix, authority, queue, door, worker } = self;
         let url = Queue::url(region, suffix, queue);
         let mut text = format!(
             r#"# Made for this desk: its region, its names, its time and its authority are all at 10.0.2.2.
@@ -67,6 +79,12 @@ runtime = "host"
 queue = "{url}"
 "#
         );
+        if let Some(suffix) = &worker.suffix {
+            text += &format!("suffix = \"{suffix}\"\n");
+        }
+        for bucket in &worker.buckets {
+            text += &format!("\n[[worker.s3]]\nbucket = \"{bucket}\"\n");
+        }
         if let Some(key) = door {
             text += &format!("\n[drop]\nkeys = [\"{key}\"]\ncollect_keys = [\"{key}\"]\n");
         }
@@ -88,8 +106,12 @@ mod tests {
             "ssh-ed25519 {} a person",
             "AAAAC3NzaC1lZDI1NTE5AAAAI".to_owned() + &"A".repeat(43)
         ));
+        settings.worker =
+            Worker { suffix: Some("_seen".to_owned()), buckets: vec!["inbound-files".to_owned()] };
         let text = settings.to_toml();
         let read = stayput_config::read(text.as_bytes(), "stayput.toml");
         assert!(read.is_ok(), "{read:?}\n{text}");
+        let worker = &read.unwrap().config.worker;
+        assert_eq!((worker.suffix.as_str(), worker.s3.len()), ("_seen", 1), "{text}");
     }
 }

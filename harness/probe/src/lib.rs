@@ -65,6 +65,40 @@ pub enum Op {
         #[serde(default)]
         create: bool,
     },
+    /// Every plain file of a directory, with its bytes: one order for a thousand files.
+    ReadAll {
+        /// The directory.
+        path: String,
+    },
+    /// Makes files in a directory.
+    CreateAll {
+        /// The directory.
+        path: String,
+        /// What is to be in it.
+        files: Vec<Whole>,
+    },
+    /// Makes a file that takes so much room, without writing it.
+    Allocate {
+        /// The file.
+        path: String,
+        /// How many bytes.
+        bytes: u64,
+    },
+    /// Removes a file.
+    Remove {
+        /// The file.
+        path: String,
+    },
+    /// How much room there is where a file lies, for those without a privilege.
+    Room {
+        /// The file.
+        path: String,
+    },
+    /// Puts the clock ahead, or back.
+    Turn {
+        /// By so many seconds.
+        seconds: i64,
+    },
     /// The entries of a directory, sorted by name.
     List {
         /// The directory.
@@ -116,6 +150,16 @@ pub enum Op {
     Sync,
 }
 
+/// A file, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Whole {
+    /// Its name.
+    pub name: String,
+    /// What is in it.
+    #[serde(with = "bytes")]
+    pub data: Vec<u8>,
+}
+
 /// One packet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packet(#[serde(with = "bytes")] pub Vec<u8>);
@@ -161,6 +205,8 @@ pub enum Answer {
     },
     /// To `List`.
     Entries(Vec<Entry>),
+    /// To `ReadAll`.
+    Files(Vec<Whole>),
     /// To `Processes`.
     Processes(Vec<Process>),
     /// To `Open`.
@@ -168,9 +214,14 @@ pub enum Answer {
         /// For `Await` and `Close`.
         handle: u64,
     },
+    /// To `Room`.
+    Room {
+        /// So many bytes.
+        free: u64,
+    },
     /// To `Packets`: the answers; fewer than packets when the peer closed the connection.
     Packets(Vec<Packet>),
-    /// To `Write`, `Close` and `Sync`.
+    /// To `Write`, `CreateAll`, `Allocate`, `Remove`, `Turn`, `Close` and `Sync`.
     Nothing,
 }
 

@@ -1,6 +1,6 @@
 //! The probe's orders, carried out: plain files and programs, nothing that knows Stayput.
 
-use crate::{Answer, Entry, Kind, Op, Outcome, Packet, Process, Ran};
+use crate::{Answer, Entry, Kind, Op, Outcome, Packet, Process, Ran, Whole};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -41,6 +41,17 @@ pub fn carry_out(op: Op, open: &Open) -> Outcome {
         }
         Op::Read { path, limit } => read(&path, limit),
         Op::Write { path, data, create } => write(&path, &data, create),
+        Op::ReadAll { path } => read_all(&path).map(Answer::Files),
+        Op::CreateAll { path, files } => {
+            let mut made = files.iter().map(|file| write(&format!("{path}/{}", file.name), &file.data, true));
+            made.try_for_each(|file| file.map(drop)).map(|()| Answer::Nothing)
+        }
+        Op::Allocate { path, bytes } => allocate(&path, bytes),
+        Op::Remove { path } => {
+            fs::remove_file(&path).map_err(cannot("remove", &path)).map(|()| Answer::Nothing)
+        }
+        Op::Room { path } => room(&path),
+        Op::Turn { seconds } => turn(seconds),
         Op::List { path } => list(&path).map(Answer::Entries),
         Op::Processes => processes().map(Answer::Processes),
         Op::Open { path } => open_file(&path, open),
@@ -146,6 +157,43 @@ fn write(path: &str, data: &[u8], create: bool) -> Result<Answer, String> {
         .open(path)
         .map_err(cannot("open", path))?;
     file.write_all(data).map_err(cannot("write", path))?;
+    Ok(Answer::Nothing)
+}
+
+fn read_all(path: &str) -> Result<Vec<Whole>, String> {
+    let mut all = Vec::new();
+    for Entry { name, kind, .. } in list(path)? {
+        if kind != Kind::File {
+            continue;
+        }
+        match fs::read(format!("{path}/{name}")) {
+            Ok(data) => all.push(Whole { name, data }),
+            // Gone between listing and reading: not a file of it any more.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(cannot("read", &format!("{path}/{name}"))(error)),
+        }
+    }
+    Ok(all)
+}
+
+fn allocate(path: &str, bytes: u64) -> Result<Answer, String> {
+    let file = File::create(path).map_err(cannot("make", path))?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+        .map_err(|error| cannot("find room for", path)(error.into()))?;
+    Ok(Answer::Nothing)
+}
+
+fn room(path: &str) -> Result<Answer, String> {
+    let found = rustix::fs::statvfs(path).map_err(|error| cannot("measure", path)(error.into()))?;
+    Ok(Answer::Room { free: found.f_bavail.saturating_mul(found.f_frsize) })
+}
+
+fn turn(seconds: i64) -> Result<Answer, String> {
+    use rustix::time::{ClockId, clock_gettime, clock_settime};
+    let mut time = clock_gettime(ClockId::Realtime);
+    time.tv_sec = time.tv_sec.saturating_add(seconds);
+    clock_settime(ClockId::Realtime, time)
+        .map_err(|error| format!("cannot turn the clock by {seconds} s: {error}"))?;
     Ok(Answer::Nothing)
 }
 
@@ -321,6 +369,35 @@ mod tests {
     fn a_program_gets_its_input_and_its_bytes_come_back_unchanged() {
         let Answer::Ran(ran) = done(program(&["cat"], b"\x00\xff\n", 20_000)) else { panic!() };
         assert_eq!((ran.code, ran.stdout.as_slice(), ran.timed_out), (Some(0), &b"\x00\xff\n"[..], false));
+    }
+
+    #[test]
+    fn files_are_made_and_read_by_the_folder_and_what_is_no_plain_file_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().display().to_string();
+        let files: Vec<_> = [("b", &b"\0\xff"[..]), ("a", b"")]
+            .map(|(name, data)| Whole { name: name.into(), data: data.into() })
+            .into();
+        done(Op::CreateAll { path: path.clone(), files: files.clone() });
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        std::os::unix::fs::symlink("b", dir.path().join("link")).unwrap();
+        let Answer::Files(read) = done(Op::ReadAll { path }) else { panic!() };
+        assert_eq!(read, [files[1].clone(), files[0].clone()]);
+        assert!(failed(Op::ReadAll { path: "/nonexistent".into() }).contains("cannot list"));
+    }
+
+    #[test]
+    fn a_file_takes_its_room_before_a_byte_is_in_it_and_gives_it_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f").display().to_string();
+        done(Op::Allocate { path: path.clone(), bytes: 3 << 20 });
+        let meta = fs::metadata(&path).unwrap();
+        assert_eq!(meta.len(), 3 << 20);
+        assert!(meta.blocks() * 512 >= 3 << 20, "{} blocks", meta.blocks());
+        let Answer::Room { free } = done(Op::Room { path: path.clone() }) else { panic!() };
+        assert!(failed(Op::Allocate { path: path.clone(), bytes: 1 << 60 }).contains("room for"), "{free}");
+        done(Op::Remove { path: path.clone() });
+        assert!(failed(Op::Remove { path }).contains("cannot remove"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use stayput_desk::{Depth, Desk, Plan};
+use stayput_desk::{Depth, Desk, Plan, Worker};
 use stayput_harness::{Error, Machine};
 use stayput_health::Code;
 
@@ -21,24 +21,49 @@ pub const LONG: Duration = Duration::from_secs(600);
 
 const SOURCE: &str = "/data/source";
 const DESTINATION: &str = "/data/destination";
-const SUFFIX: &str = "_has_been_processed";
+/// The bucket from which the box takes what comes in.
+pub const BUCKET: &str = "inbound-files";
+
+/// What tests share around a box.
+pub trait Start: Sized {
+    /// Makes it, the box included.
+    fn start() -> Result<Self>;
+
+    /// The box.
+    fn site(&mut self) -> &mut Site;
+}
+
+impl Start for Site {
+    fn start() -> Result<Self> {
+        Self::open(|_| {})
+    }
+
+    fn site(&mut self) -> &mut Site {
+        self
+    }
+}
 
 /// A box that works, once somebody needs it; a new one after a test has failed.
-#[derive(Default)]
-pub struct Shared(Option<Site>);
+pub struct Shared<T = Site>(Option<T>);
 
-impl Shared {
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T: Start> Shared<T> {
     /// Runs a test on the box. One that fails shows what there was to be seen, and takes the box away with it.
-    pub fn run(&mut self, test: fn(&mut Site) -> Result<()>) -> stayput_harness::Result<()> {
+    pub fn run(&mut self, test: fn(&mut T) -> Result<()>) -> stayput_harness::Result<()> {
         if self.0.is_none() {
-            self.0 = Some(Site::open().map_err(told)?);
+            self.0 = Some(T::start().map_err(told)?);
         }
-        let Some(site) = &mut self.0 else { unreachable!("set above") };
-        let ended = catch_unwind(AssertUnwindSafe(|| test(site)));
+        let Some(shared) = &mut self.0 else { unreachable!("set above") };
+        let ended = catch_unwind(AssertUnwindSafe(|| test(shared)));
         if matches!(ended, Ok(Ok(()))) {
             return Ok(());
         }
-        site.tell();
+        shared.site().tell();
         self.0 = None;
         match ended {
             Ok(result) => result.map_err(told),
@@ -61,6 +86,10 @@ pub struct Site {
     files: BTreeMap<String, Vec<u8>>,
     /// Results that stood in the way, and stay.
     taken: BTreeSet<String>,
+    /// What came in from the store, by its name.
+    brought: BTreeMap<String, Vec<u8>>,
+    /// What was put behind processed files' names so far; the last of them still is.
+    suffixes: Vec<String>,
     /// From power on to the first file processed.
     pub first: Duration,
 }
@@ -70,21 +99,26 @@ pub const FIRST: &str = "first.csv";
 
 impl Site {
     /// Flashes a card, switches the box on, and waits until it has processed its first file.
-    fn open() -> Result<Self> {
+    pub fn open(change: impl FnOnce(&mut Plan)) -> Result<Self> {
         let place =
             std::env::var_os("STAYPUT_SCRATCH").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
-        let plan = Plan {
+        let mut plan = Plan {
             options: stage::virt(),
             layout: stage::partition::layout(),
             emulator: stage::input("STAYPUT_MINISTACK").into(),
             door: None,
+            worker: Worker { suffix: None, buckets: vec![BUCKET.to_owned()] },
             folder: place.join("stayput-desk"),
         };
+        change(&mut plan);
+        let suffix = plan.worker.suffix.clone().unwrap_or_else(|| "_has_been_processed".to_owned());
         let began = Instant::now();
         let mut site = Self {
             desk: Desk::start(plan)?,
             files: BTreeMap::new(),
             taken: BTreeSet::new(),
+            brought: BTreeMap::new(),
+            suffixes: vec![suffix],
             first: Duration::ZERO,
         };
         site.order([FIRST])?;
@@ -108,10 +142,21 @@ impl Site {
 
     /// Puts a file into the source folder.
     pub fn put(&mut self, name: &str) -> Result<()> {
-        let content = content(name);
-        self.desk.machine().probe()?.create(&format!("{SOURCE}/{name}"), &content)?;
-        self.files.insert(name.to_owned(), content);
+        self.put_all([(name.to_owned(), content(name))])
+    }
+
+    /// Puts files there, each with a content of its own.
+    pub fn put_all(&mut self, files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<()> {
+        let files: Vec<_> = files.into_iter().collect();
+        let borrowed = files.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+        self.desk.machine().probe()?.create_all(SOURCE, borrowed)?;
+        self.files.extend(files);
         Ok(())
+    }
+
+    /// Says that somebody else puts a file there.
+    pub fn expect(&mut self, name: &str, content: Vec<u8>) {
+        self.files.insert(name.to_owned(), content);
     }
 
     /// Sends orders.
@@ -122,7 +167,29 @@ impl Site {
     /// The names of the files that were processed.
     pub fn moved(&mut self) -> Result<BTreeSet<String>> {
         let names = self.names(DESTINATION)?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix(SUFFIX)).map(str::to_owned).collect())
+        Ok(names.iter().filter_map(|name| self.ordered(name)).map(str::to_owned).collect())
+    }
+
+    /// The name of the file that this is the result of.
+    fn ordered<'a>(&self, result: &'a str) -> Option<&'a str> {
+        self.suffixes.iter().find_map(|suffix| result.strip_suffix(suffix.as_str()))
+    }
+
+    /// The names of the results, as they are.
+    pub fn results(&mut self) -> Result<Vec<String>> {
+        self.names(DESTINATION)
+    }
+
+    /// Says that the store has sent a file.
+    pub fn await_inbound(&mut self, name: &str, content: Vec<u8>) {
+        self.brought.insert(name.to_owned(), content);
+    }
+
+    /// Puts something else behind the names of processed files, on the card of a box that is off.
+    pub fn change_suffix(&mut self, suffix: &str) -> Result<()> {
+        self.desk.settings().worker.suffix = Some(suffix.to_owned());
+        self.suffixes.push(suffix.to_owned());
+        self.desk.settle()
     }
 
     fn names(&mut self, folder: &str) -> Result<Vec<String>> {
@@ -173,6 +240,18 @@ impl Site {
         Ok(json["state"]["code"].as_str().unwrap_or_default().to_owned())
     }
 
+    /// How often the box has called so.
+    pub fn calls(&self, call: &str) -> usize {
+        let exchanges = self.desk.region().recorder().exchanges();
+        exchanges.iter().filter(|exchange| exchange.call.as_deref() == Some(call)).count()
+    }
+
+    /// Asserts that the box is the instance that it became at its first start, and no other.
+    pub fn assert_same_instance(&self) {
+        let tally = self.desk.region().simulator().tally();
+        assert_eq!((tally.registrations, tally.instances), (1, 1), "the box has registered again: {tally:?}");
+    }
+
     /// Waits until the lights show this.
     pub fn until_shown(&mut self, code: Code) -> Result<()> {
         let wanted = code.to_string();
@@ -181,23 +260,38 @@ impl Site {
 
     /// The invariant: every file is in exactly one place, whole; none came from nowhere.
     pub fn check(&mut self) -> Result<()> {
-        let here: BTreeSet<_> = self.names(SOURCE)?.into_iter().collect();
-        let there = self.names(DESTINATION)?;
-        let mut moved: BTreeSet<_> = there.iter().filter_map(|name| name.strip_suffix(SUFFIX)).collect();
-        assert_eq!(moved.len(), there.len(), "a file at the destination has no suffix: {there:?}");
-        moved.retain(|name| !self.taken.contains(*name));
+        let mut here = self.desk.machine().probe()?.read_all(SOURCE)?;
+        here.retain(|name, _| !name.starts_with('.'));
+        let mut there = self.desk.machine().probe()?.read_all(DESTINATION)?;
+        there.retain(|name, _| !name.starts_with('.'));
+        let mut moved = BTreeMap::new();
+        for (result, content) in &there {
+            if let Some(sent) = self.brought.get(result) {
+                assert!(content == sent, "{result} is not what was sent");
+                continue;
+            }
+            let name = self.ordered(result).unwrap_or_else(|| panic!("{result} has no suffix"));
+            if !self.taken.contains(name) {
+                let before = moved.insert(name.to_owned(), content);
+                assert_eq!(before, None, "{name} has two results");
+            }
+        }
         for (name, content) in &self.files {
-            let path = match (here.contains(name), moved.contains(name.as_str())) {
-                (true, false) => format!("{SOURCE}/{name}"),
-                (false, true) => format!("{DESTINATION}/{name}{SUFFIX}"),
-                (both, _) => panic!("{name} is in {}", if both { "both places" } else { "no place" }),
+            let found = match (here.get(name), moved.get(name)) {
+                (Some(found), None) => found,
+                (None, Some(found)) => *found,
+                (both, _) => {
+                    panic!("{name} is in {}", if both.is_some() { "both places" } else { "no place" })
+                }
             };
-            assert!(self.desk.machine().probe()?.read(&path)? == *content, "{path} has changed");
+            assert!(found == content, "{name} has changed");
         }
         assert_eq!(
             here.len() + moved.len(),
             self.files.len(),
-            "a file came from nowhere: {here:?}, {moved:?}"
+            "a file came from nowhere: {:?}, {:?}",
+            here.keys(),
+            moved.keys()
         );
         let complaints = self.desk.region().simulator().complaints();
         assert!(complaints.is_empty(), "the region complains: {complaints:?}");
@@ -206,7 +300,8 @@ impl Site {
 
     /// Puts a taken destination before an order of this name.
     pub fn take(&mut self, name: &str) -> Result<()> {
-        let path = format!("{DESTINATION}/{name}{SUFFIX}");
+        let suffix = self.suffixes.last().map(String::as_str).unwrap_or_default();
+        let path = format!("{DESTINATION}/{name}{suffix}");
         self.taken.insert(name.to_owned());
         Ok(self.desk.machine().probe()?.create(&path, b"was here before")?)
     }

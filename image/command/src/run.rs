@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use stayput_card::Layout;
-use stayput_desk::{Plan, Tour};
+use stayput_desk::{Plan, Tour, Worker};
 use stayput_harness::{Machine, Options, Told, enter_private_network, interactive};
 
 use crate::build::QEMU_UBOOT;
@@ -69,7 +69,8 @@ fn plan(tree: &SourceTree, args: &RunArgs, options: Options) -> anyhow::Result<P
         return Err(Fault::new(Code::Missing, missing).into());
     }
     let layout = Layout::load(&tree.root().join("image/card.toml")).context("the card's layout")?;
-    Ok(Plan { options, layout, emulator, door: None, folder: tree.root().join("output/desk") })
+    let folder = tree.root().join("output/desk");
+    Ok(Plan { options, layout, emulator, door: None, worker: Worker::default(), folder })
 }
 
 /// The tour without a person.

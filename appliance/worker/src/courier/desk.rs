@@ -57,6 +57,9 @@ pub const WATCHED: usize = 1024;
 pub const CALL: usize = 10;
 /// The most receives in flight.
 pub const POLLERS: usize = 3;
+/// The most calls in flight that give messages back: a thousand messages at once would be a hundred connections, and a stop
+/// would be over before they stood.
+pub const RETURNS: usize = 8;
 
 /// One message that is held.
 #[derive(Debug)]
@@ -566,7 +569,12 @@ impl Desk {
     fn give_back(&mut self, slot: u64, seconds: u32) {
         if let Some(held) = self.held.get_mut(&slot) {
             held.step = Step::Returned(seconds.min(super::ladder::LONGEST));
-            self.returned.push_back(slot);
+            // A stop may be too short for all. First what another could carry out, then what waits for its file anyway.
+            if self.stopping && !held.waits {
+                self.returned.push_front(slot);
+            } else {
+                self.returned.push_back(slot);
+            }
         }
     }
 

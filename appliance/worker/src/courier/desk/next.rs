@@ -154,7 +154,10 @@ impl Desk {
         if self.is_backing_off(now) {
             return;
         }
-        while !self.returned.is_empty() {
+        let is_return = |call: &&Call| call.kind == Kind::Return;
+        let mut flying = self.calls.values().filter(is_return).count();
+        while !self.returned.is_empty() && flying < RETURNS {
+            flying += 1;
             let slots: Vec<_> = self.returned.drain(..self.returned.len().min(CALL)).collect();
             if let Some(entries) = self.entries(&slots) {
                 let call = self.call(now, Kind::Return, slots);
