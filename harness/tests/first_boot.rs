@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stage::damage::{copy_slot, set_boot_state};
 use stage::partition::layout;
+use stage::settings::files;
 use stayput_card::fat;
 use stayput_harness::{Card, Error, Machine, Result, Worn, enter_private_network};
 use stayput_health::{Code, Part};
@@ -212,7 +213,7 @@ impl Parts {
     fn put(&mut self, settings: Option<&[u8]>) -> Result<()> {
         let part = layout().partition("stayput").expect("a partition of the table").clone();
         let kind = part.fat.as_ref().expect("it is a FAT");
-        let mut files = self.files()?;
+        let mut files = files(&self.card)?;
         files.retain(|(name, _)| !["stayput.toml", "region.pem"].contains(&name.as_str()));
         files.push(("region.pem".to_owned(), self.region.authority().as_bytes().to_vec()));
         files.extend(settings.map(|bytes| ("stayput.toml".to_owned(), bytes.to_vec())));
@@ -228,15 +229,9 @@ impl Parts {
         Ok(())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let part = layout().partition("stayput").expect("a partition of the table").clone();
-        let bytes = self.card.read(part.start, part.size as usize)?;
-        Ok(fat::files(&part.fat.expect("it is a FAT").label, &bytes).expect("the files of a FAT"))
-    }
-
     /// The person's file, as it is on the card now.
     fn settings(&self) -> Result<String> {
-        let files = self.files()?;
+        let files = files(&self.card)?;
         let (_, bytes) =
             files.into_iter().find(|(name, _)| name == "stayput.toml").expect("it was put there");
         Ok(String::from_utf8(bytes).expect("text"))
@@ -485,9 +480,19 @@ fn clocks(desk: &mut Desk) -> Result<()> {
     parts.power_on()?;
     parts.wait_for(Code::SecretLeft)?;
     let instance = parts.instance()?.expect("it was activated");
+    let first = stage::health::health(&mut parts.machine, Part::Drive)?;
     let shown = stage::health::health(&mut parts.machine, Part::Identity)?.written.unix;
     assert!((shown - now() - DAY).abs() < 600, "the clock is {} s ahead", shown - now());
     // Now the world is right, and the box a day ahead: it never goes back, and says so.
+    // It looks again, and what the kernel remembers of its own writing is not taken for what the card has.
+    let deadline = parts.machine.deadline(VERDICT);
+    let again = deadline.poll(|| {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = stage::health::health(&mut parts.machine, Part::Drive)?;
+        Ok::<_, Error>((now.written != first.written).then_some(now))
+    })?;
+    assert_eq!(again.expect("it never looked again").code, Code::SecretLeft);
+    parts.wait_for(Code::SecretLeft)?;
     parts.machine.power_cut();
     assert!(parts.settings()?.contains(&code), "it was written all the same");
     parts.machine.rebuild(|options| options.worn = None)?;
