@@ -68,6 +68,14 @@ use Act::{Hush, Plug, Region as Tell};
 
 const STORIES: &[(&str, Story)] = &[
     (
+        "the_encryption_is_opened_then_the_region_is_down_then_it_activates_and_is_the_same_box_ever_after_and_no_other_board_is",
+        Story::Own(same),
+    ),
+    (
+        "a_clock_that_is_behind_is_put_right_and_one_that_is_ahead_is_named_and_a_code_that_cannot_be_overwritten_is_too",
+        Story::Own(clocks),
+    ),
+    (
         "there_is_no_file",
         Story::Cause { file: File::None, steps: &[Step { first: &[], then: Code::ConfigMissing }] },
     ),
@@ -115,14 +123,6 @@ const STORIES: &[(&str, Story)] = &[
                 Step { first: &[Tell("names honest")], then: Code::ActivationUsedUp },
             ],
         },
-    ),
-    (
-        "the_encryption_is_opened_then_the_region_is_down_then_it_activates_and_is_the_same_box_ever_after_and_no_other_board_is",
-        Story::Own(same),
-    ),
-    (
-        "a_clock_that_is_behind_is_put_right_and_one_that_is_ahead_is_named_and_a_code_that_cannot_be_overwritten_is_too",
-        Story::Own(clocks),
     ),
 ];
 
