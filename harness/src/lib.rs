@@ -48,7 +48,7 @@ pub use inside::{Memory, Mount, Unit};
 pub use interactive::{Told, interactive};
 pub use leds::Leds;
 pub use machine::Machine;
-pub use options::{Board, Options};
+pub use options::{Board, Options, Worn};
 pub use patience::{Deadline, Patience};
 pub use probe::{OpenFile, Pending, Probe};
 pub use process::enter_private_network;

@@ -24,6 +24,15 @@ pub enum Board {
     },
 }
 
+/// The sector around a byte of the card, and what the card answers with an error, every time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worn {
+    /// Reading it.
+    Unreadable(u64),
+    /// Writing to it.
+    Unwritable(u64),
+}
+
 /// Everything a machine is started with. [`Options::new`] is the board as users have it: 512 MB, a network
 /// card, a watchdog, a random source.
 #[derive(Debug, Clone)]
@@ -34,8 +43,8 @@ pub struct Options {
     pub image: PathBuf,
     /// The card itself, a raw file that the machine writes to and that stays; without it a throw-away layer over the image.
     pub card: Option<PathBuf>,
-    /// A byte of `card` that it cannot read: an error in place of the sector, every time.
-    pub unreadable: Option<u64>,
+    /// A place of `card` that is worn out.
+    pub worn: Option<Worn>,
     /// Where every write to `card` is recorded in its order ([`crate::WriteLog`]).
     pub record: Option<PathBuf>,
     /// Which machine.
@@ -90,7 +99,7 @@ impl Options {
             qemu: "qemu-system-aarch64".into(),
             image: image.into(),
             card: None,
-            unreadable: None,
+            worn: None,
             record: None,
             board,
             memory,
@@ -183,20 +192,24 @@ fn virt(line: &mut Line, options: &Options, files: &Files, uboot: &Path) {
     line.option("-machine", format!("virt,acpi=off{seeds}")).option("-cpu", "cortex-a53");
     line.with_path("-bios", "", uboot);
     // First on the bus: U-Boot tries disks in that order, and the kernel names them in it.
-    match (&options.card, &options.record, options.unreadable) {
+    match (&options.card, &options.record, options.worn) {
         (None, ..) => {
             line.with_path("-drive", "if=none,id=card,format=qcow2,discard=unmap,file=", &files.card)
         }
         (Some(card), None, None) => {
             line.with_path("-drive", "if=none,id=card,format=raw,discard=unmap,file=", card)
         }
-        (Some(card), None, Some(byte)) => {
-            // QEMU's own way to make errors: every read that touches the sector fails.
-            let fails = "file.driver=blkdebug,file.inject-error.0.event=read_aio,file.inject-error.0.errno=5";
-            let sector = byte / 512;
+        (Some(card), None, Some(worn)) => {
+            // QEMU's own way to make errors: every read or write that touches the sector fails.
+            let (kind, byte) = match worn {
+                Worn::Unreadable(byte) => ("read", byte),
+                Worn::Unwritable(byte) => ("write", byte),
+            };
+            let error = "file.inject-error.0";
             let before = format!(
-                "if=none,id=card,driver=raw,{fails},file.inject-error.0.sector={sector},\
-                 file.image.driver=file,file.image.filename="
+                "if=none,id=card,driver=raw,file.driver=blkdebug,{error}.event={kind}_aio,{error}.iotype={kind},\
+                 {error}.errno=5,{error}.sector={},file.image.driver=file,file.image.filename=",
+                byte / 512
             );
             line.with_path("-drive", &before, card)
         }
@@ -358,6 +371,15 @@ mod tests {
             "{recorded}"
         );
         assert!(recorded.contains("file.filename=/c "), "{recorded}");
+    }
+
+    #[test]
+    fn a_worn_card_fails_at_one_sector_and_in_one_direction() {
+        for (worn, kind) in [(Worn::Unreadable(1024), "read"), (Worn::Unwritable(1535), "write")] {
+            let said = said(&Options { worn: Some(worn), ..virt().with_card("/c") }, ConsoleEnd::Socket);
+            assert!(said.contains(&format!(".event={kind}_aio,")) && said.contains(".sector=2,"), "{said}");
+            assert!(said.contains(&format!(".iotype={kind},")) && said.contains("filename=/c "), "{said}");
+        }
     }
 
     #[test]

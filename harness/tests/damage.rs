@@ -5,7 +5,7 @@ mod stage;
 
 use stage::damage::{block_of, copy_slot, edit_slot_script, flip, hash_tree, set_boot_state};
 use stage::health::{fact, health};
-use stayput_harness::{Card, Machine, Mark, Result};
+use stayput_harness::{Card, Machine, Mark, Options, Result, Worn};
 use stayput_health::{Code, Part};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -178,6 +178,6 @@ fn unreadable_block() -> Result<()> {
     one_try(&patient.card)?;
     let at = stage::partition::place(&patient.card, "root-a").0 + block_of(&patient.card, RARE) + 8192;
     let options =
-        stayput_harness::Options { unreadable: Some(at), ..stage::virt().with_card(patient.card.path()) };
+        Options { worn: Some(Worn::Unreadable(at)), ..stage::virt().with_card(patient.card.path()) };
     stops_when_it_is_read(Machine::start(options)?, UNREADABLE)
 }

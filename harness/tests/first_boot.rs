@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stage::damage::{copy_slot, set_boot_state};
 use stage::partition::layout;
+use stage::settings::files;
 use stayput_card::fat;
-use stayput_harness::{Card, Error, Machine, Result, enter_private_network};
+use stayput_harness::{Card, Error, Machine, Result, Worn, enter_private_network};
 use stayput_health::{Code, Part};
 use stayput_region::{Plan, Region, words};
 use stayput_status::{REPORT_FILES, ReportFile, STATUS_JSON, STATUS_TXT, row};
@@ -59,13 +60,21 @@ enum File {
 enum Story {
     /// A card, a start, and what happens then.
     Cause { file: File, steps: &'static [Step] },
-    /// One that the table has no room for.
+    /// One that goes on where a cause ends.
     Own(fn(&mut Desk) -> Result<()>),
 }
 
 use Act::{Hush, Plug, Region as Tell};
 
 const STORIES: &[(&str, Story)] = &[
+    (
+        "the_encryption_is_opened_then_the_region_is_down_then_it_activates_and_is_the_same_box_ever_after_and_no_other_board_is",
+        Story::Own(same),
+    ),
+    (
+        "a_clock_that_is_behind_is_put_right_and_one_that_is_ahead_is_named_and_a_code_that_cannot_be_overwritten_is_too",
+        Story::Own(clocks),
+    ),
     (
         "there_is_no_file",
         Story::Cause { file: File::None, steps: &[Step { first: &[], then: Code::ConfigMissing }] },
@@ -115,25 +124,13 @@ const STORIES: &[(&str, Story)] = &[
             ],
         },
     ),
-    (
-        "the_encryption_is_opened_then_the_region_is_down_then_it_activates",
-        Story::Cause {
-            file: File::Activation("activation 1"),
-            steps: &[
-                Step { first: &[Tell("certificate stranger")], then: Code::TlsIntercepted },
-                Step {
-                    first: &[Tell("cut refused"), Tell("certificate good")],
-                    then: Code::RegionUnreachable,
-                },
-                Step { first: &[Tell("cut off")], then: Code::Running },
-            ],
-        },
-    ),
-    (
-        "it_is_the_same_box_after_a_restart_another_lease_and_the_other_slot_and_no_other_board_is_it",
-        Story::Own(same),
-    ),
-    ("a_clock_that_is_behind_is_put_right_and_one_that_is_ahead_is_named", Story::Own(clocks)),
+];
+
+/// On the way to an activation that succeeds.
+const WAY: &[Step] = &[
+    Step { first: &[Tell("certificate stranger")], then: Code::TlsIntercepted },
+    Step { first: &[Tell("cut refused"), Tell("certificate good")], then: Code::RegionUnreachable },
+    Step { first: &[Tell("cut off")], then: Code::Running },
 ];
 
 const MIB: u64 = 1 << 20;
@@ -193,7 +190,7 @@ impl Desk {
         parts.machine.power_cut();
         let card = parts.card.path().to_owned();
         parts.card = parts.new.copy(&card)?;
-        parts.machine.rebuild(|options| (options.lease, options.mac) = (None, None))?;
+        parts.machine.rebuild(|options| (options.lease, options.mac, options.worn) = (None, None, None))?;
         for line in ["names honest", "certificate good", "cut off", "clock 0", "time 0", "clear *"] {
             parts.say(line);
         }
@@ -216,7 +213,7 @@ impl Parts {
     fn put(&mut self, settings: Option<&[u8]>) -> Result<()> {
         let part = layout().partition("stayput").expect("a partition of the table").clone();
         let kind = part.fat.as_ref().expect("it is a FAT");
-        let mut files = self.files()?;
+        let mut files = files(&self.card)?;
         files.retain(|(name, _)| !["stayput.toml", "region.pem"].contains(&name.as_str()));
         files.push(("region.pem".to_owned(), self.region.authority().as_bytes().to_vec()));
         files.extend(settings.map(|bytes| ("stayput.toml".to_owned(), bytes.to_vec())));
@@ -232,18 +229,20 @@ impl Parts {
         Ok(())
     }
 
-    fn files(&self) -> Result<Vec<(String, Vec<u8>)>> {
-        let part = layout().partition("stayput").expect("a partition of the table").clone();
-        let bytes = self.card.read(part.start, part.size as usize)?;
-        Ok(fat::files(&part.fat.expect("it is a FAT").label, &bytes).expect("the files of a FAT"))
-    }
-
     /// The person's file, as it is on the card now.
     fn settings(&self) -> Result<String> {
-        let files = self.files()?;
+        let files = files(&self.card)?;
         let (_, bytes) =
             files.into_iter().find(|(name, _)| name == "stayput.toml").expect("it was put there");
         Ok(String::from_utf8(bytes).expect("text"))
+    }
+
+    /// Where on the card something stands that the person has put onto its drive.
+    fn place_of(&self, bytes: &[u8]) -> Result<Option<u64>> {
+        let part = layout().partition("stayput").expect("a partition of the table").clone();
+        let drive = self.card.read(part.start, part.size as usize)?;
+        let found = drive.windows(bytes.len()).position(|window| window == bytes);
+        Ok(found.map(|at| part.start + at as u64))
     }
 
     /// A report's text, from the card's bytes.
@@ -350,31 +349,41 @@ fn tell(desk: &mut Desk, story: &Story) -> Result<()> {
             parts.put(Some(text.as_bytes()))?;
         }
     }
+    let text = start(parts, steps)?;
+    if steps.iter().any(|step| step.then == Code::ConfigWrong) {
+        let line = 1 + SETTINGS.lines().position(|line| line.contains("cluster")).expect("the mistake");
+        assert!(text.contains(&format!("line {line}")), "{text}");
+    }
+    parts.stays_up()?;
+    // What was no success keeps its code, which may be wanted for another attempt.
+    if let Some(code) = code {
+        assert!(parts.settings()?.contains(&code) && parts.instance()?.is_none());
+    }
+    assert_honest(parts);
+    Ok(())
+}
+
+/// The power comes on, and what each step does is told by the card. Answers the last of its texts.
+fn start(parts: &mut Parts, steps: &[Step]) -> Result<String> {
     // Before the box looks: it is off, or in its boot loader.
     let (at_once, later) = steps[0].first.iter().partition::<Vec<_>, _>(|act| matches!(act, Act::Region(_)));
     at_once.into_iter().try_for_each(|act| parts.act(act))?;
     parts.power_on()?;
     later.into_iter().try_for_each(|act| parts.act(act))?;
+    let mut text = String::new();
     for (number, step) in steps.iter().enumerate() {
         if number > 0 {
             step.first.iter().try_for_each(|act| parts.act(act))?;
         }
-        let text = parts.wait_for(step.then)?;
-        if step.then == Code::ConfigWrong {
-            let line = 1 + SETTINGS.lines().position(|line| line.contains("cluster")).expect("the mistake");
-            assert!(text.contains(&format!("line {line}")), "{text}");
-        }
+        text = parts.wait_for(step.then)?;
     }
-    parts.stays_up()?;
-    // What was no success keeps its code, which may be wanted for another attempt; what was one loses it.
-    if let Some(code) = code {
-        let activated = matches!(steps.last(), Some(Step { then: Code::Running, .. }));
-        assert_eq!(parts.settings()?.contains(&code), !activated);
-        assert_eq!(parts.instance()?.is_some(), activated);
-    }
+    Ok(text)
+}
+
+/// The box never said anything to the region that no honest client says.
+fn assert_honest(parts: &Parts) {
     let complaints = parts.say("tally");
     assert!(!complaints.contains("no honest client"), "{complaints}");
-    Ok(())
 }
 
 fn same(desk: &mut Desk) -> Result<()> {
@@ -385,8 +394,7 @@ fn same(desk: &mut Desk) -> Result<()> {
     };
     let before = registrations(parts);
     let code = parts.activation("activation 1")?;
-    parts.power_on()?;
-    let text = parts.wait_for(Code::Running)?;
+    let text = start(parts, WAY)?;
     let instance = parts.instance()?.expect("it was activated");
     assert!(text.contains(&instance) && text.contains("10.0.2.15"), "{text}");
     let once = registrations(parts);
@@ -395,11 +403,12 @@ fn same(desk: &mut Desk) -> Result<()> {
     // The code has left the card: the person's file, what of it was kept, and every other place of the drive.
     let settings = parts.settings()?;
     assert!(settings.contains("code = \"used:20") && !settings.contains(&code), "{settings}");
-    let part = layout().partition("stayput").expect("a partition of the table").clone();
-    let drive = parts.card.read(part.start, part.size as usize)?;
-    assert!(!drive.windows(code.len()).any(|window| window == code.as_bytes()), "the code is on the drive");
+    assert_eq!(parts.place_of(code.as_bytes())?, None, "the code is on the drive");
     let kept = parts.machine.probe()?.text("/var/lib/stayput/setup/good")?;
     assert!(!kept.contains(&code), "the good copy has the code");
+    // And the memory of the one part that was given it.
+    let given = parts.machine.probe()?.text("/run/stayput/identity/stayput.toml")?;
+    assert!(given.contains("code = \"used:20") && !given.contains(&code), "{given}");
     assert!(
         text.contains("backup file may keep copies") || parts.report(&STATUS_TXT)?.contains("overwritten")
     );
@@ -434,6 +443,7 @@ fn same(desk: &mut Desk) -> Result<()> {
     assert_eq!(parts.instance()?, None);
     parts.stays_up()?;
     assert_eq!(registrations(parts), once, "the other board was registered");
+    assert_honest(parts);
     Ok(())
 }
 
@@ -462,18 +472,39 @@ fn clocks(desk: &mut Desk) -> Result<()> {
     let now = || std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()) as i64;
     // To the box it is the same whether it is a day behind or the world is a day ahead.
     parts.say(&format!("clock {DAY}"));
-    parts.activation("activation 1")?;
+    let code = parts.activation("activation 1")?;
+    // And where the code is, the card is worn out.
+    let worn = parts.place_of(code.as_bytes())?.map(Worn::Unwritable);
+    assert!(worn.is_some(), "the code was put there");
+    parts.machine.rebuild(|options| options.worn = worn)?;
     parts.power_on()?;
-    parts.wait_for(Code::Running)?;
+    parts.wait_for(Code::SecretLeft)?;
+    let instance = parts.instance()?.expect("it was activated");
+    let first = stage::health::health(&mut parts.machine, Part::Drive)?;
     let shown = stage::health::health(&mut parts.machine, Part::Identity)?.written.unix;
     assert!((shown - now() - DAY).abs() < 600, "the clock is {} s ahead", shown - now());
     // Now the world is right, and the box a day ahead: it never goes back, and says so.
-    parts.machine.probe()?.sync()?;
+    // It looks again, and what the kernel remembers of its own writing is not taken for what the card has.
+    let deadline = parts.machine.deadline(VERDICT);
+    let again = deadline.poll(|| {
+        std::thread::sleep(Duration::from_millis(500));
+        let now = stage::health::health(&mut parts.machine, Part::Drive)?;
+        Ok::<_, Error>((now.written != first.written).then_some(now))
+    })?;
+    assert_eq!(again.expect("it never looked again").code, Code::SecretLeft);
+    parts.wait_for(Code::SecretLeft)?;
     parts.machine.power_cut();
+    assert!(parts.settings()?.contains(&code), "it was written all the same");
+    parts.machine.rebuild(|options| options.worn = None)?;
     parts.say("clock 0");
     parts.power_on()?;
     parts.wait_for(Code::ClockRefused)?;
-    parts.stays_up()
+    parts.stays_up()?;
+    // It is who it was, and what could not be done is.
+    assert_eq!(parts.instance()?, Some(instance));
+    let settings = parts.settings()?;
+    assert!(settings.contains("code = \"used:20") && !settings.contains(&code), "{settings}");
+    Ok(())
 }
 
 fn scratch() -> String {

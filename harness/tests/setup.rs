@@ -1,5 +1,7 @@
 //! The person's file on the card: applied, outlived, missed. Each start has another file on the partition STAYPUT.
 
+#[allow(dead_code)] // this theme only knocks
+mod network;
 mod stage;
 
 use std::process::ExitCode;
@@ -12,7 +14,7 @@ use stayput_health::{Code, Part, Report, State};
 fn main() -> ExitCode {
     stage::run_alone(&[
         ("a_box_without_a_file_comes_up_says_so_and_starts_nothing", without),
-        ("a_good_file_is_applied_and_outlives_a_mistake_and_its_own_loss", applied),
+        ("a_good_file_is_applied_and_outlives_a_mistake_and_its_own_loss_and_so_does_its_door", applied),
     ])
 }
 
@@ -44,12 +46,19 @@ source = "/data/in/files"
 suffix = "_$done"
 "#;
 
+/// A door for another network than the caller's.
+const DOOR: &str = "\n[drop]\nfrom = [\"192.0.2.0/24\", \"192.0.2.0/25\"]\nkeys = [\"ssh-ed25519 \
+    AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f front-desk\"]\n";
+
 /// The parts of a box that has settings.
 const PARTS: [&str; 4] =
     ["stayput-clock.service", "stayput-identity.service", "stayput-courier.service", "stayput-mover.socket"];
 
 /// The last time that the region confirmed.
 const CONFIRMED: &str = "/var/lib/stayput/clock/confirmed";
+
+/// What anybody may know of the door's key.
+const KEY: &str = "/run/stayput/door/key";
 
 /// Where the box's name is that programs see.
 const NAME: &str = "/proc/sys/kernel/hostname";
@@ -92,6 +101,7 @@ fn without() -> Result<()> {
     for unit in PARTS {
         assert_eq!(active(probe, unit)?, "inactive", "{unit}");
     }
+    assert!(!probe.exists("/var/lib/stayput/door/host")?, "a door's key, and no door");
     // The time zone's link leads somewhere on every box.
     assert_eq!(probe.read("/etc/localtime")?, probe.read("/usr/share/zoneinfo/Etc/UTC")?);
     assert!(!probe.mounts()?.iter().any(|mount| mount.kind == "vfat"), "the card is still mounted");
@@ -147,12 +157,39 @@ fn assert_applied(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
+/// The public half of the door's key, which stays what it is. Others are outside.
+fn assert_door(machine: &mut Machine) -> Result<String> {
+    let probe = machine.probe()?;
+    assert_eq!(active(probe, "stayput-door.socket")?, "active");
+    assert!(listens(probe)?);
+    let key = probe.text(KEY)?;
+    network::knocks_in_vain(machine, "10.0.2.77")?;
+    let processes = machine.probe()?.processes()?;
+    assert!(!processes.iter().any(|it| it.name.starts_with("sshd")), "somebody was let in: {processes:?}");
+    Ok(key)
+}
+
+fn listens(probe: &mut Probe) -> Result<bool> {
+    Ok(probe.sockets()?.iter().any(|socket| socket.is_open() && socket.port == 22))
+}
+
+/// Without a key nothing listens and nothing may come in, whatever there was before.
+fn assert_no_door(probe: &mut Probe) -> Result<()> {
+    assert_eq!(active(probe, "stayput-door.socket")?, "inactive");
+    assert!(!listens(probe)? && !probe.exists(KEY)?);
+    let rules = probe.output(&["nft", "list", "chain", "inet", "stayput", "input"])?;
+    assert!(!rules.contains("dport 22") && !rules.contains("dport ssh"), "{rules}");
+    Ok(())
+}
+
 fn applied() -> Result<()> {
     let folder = tempfile::tempdir_in("/var/tmp").expect("a folder for cards");
     let card = card(folder.path())?;
-    put(&card, Some(GOOD))?;
+    let good = format!("{GOOD}{DOOR}");
+    put(&card, Some(&good))?;
     let mut machine = Machine::start(stage::virt().with_card(card.path()))?;
     assert_applied(&mut machine)?;
+    let key = assert_door(&mut machine)?;
     let probe = machine.probe()?;
     assert_eq!(said(&report(probe)?), (State::Done, Code::Running, "card"));
     let identity = probe.properties(Some("stayput-identity.service"), &["MemoryCurrent", "MemoryPeak"])?;
@@ -164,7 +201,7 @@ fn applied() -> Result<()> {
 
     // The power goes: the good copy is on the card all the same. The card comes back with a mistake in its file.
     machine.power_cut();
-    let spoilt = GOOD.replace("box-7", "box-8").replace("suffix", "sufix");
+    let spoilt = good.replace("box-7", "box-8").replace("suffix", "sufix");
     let line = 1 + spoilt.lines().position(|line| line.contains("sufix")).expect("the mistake") as u64;
     put(&card, Some(&spoilt))?;
     machine.power_on()?;
@@ -174,6 +211,7 @@ fn applied() -> Result<()> {
     let told = report_now.counters.iter().find(|(name, _)| name.as_str() == "line").map(|(_, line)| *line);
     assert_eq!(told, Some(line));
     wait_for_verdict(&mut machine, Code::ConfigIgnored)?;
+    assert_eq!(assert_door(&mut machine)?, key);
 
     machine.power_cut();
     put(&card, None)?;
@@ -181,7 +219,7 @@ fn applied() -> Result<()> {
     assert_applied(&mut machine)?;
     assert_eq!(said(&report(machine.probe()?)?), (State::Degraded, Code::ConfigKept, "kept"));
 
-    // And a file that is right again is in force again. Beside it, a clock that was right tomorrow.
+    // And a file that is right again is in force again, and it has no door. Beside it, a clock that was right tomorrow.
     let tomorrow = report(machine.probe()?)?.written.unix + 86_400;
     machine.probe()?.create(CONFIRMED, format!("{tomorrow}\n").as_bytes())?;
     machine.probe()?.sync()?;
@@ -191,6 +229,7 @@ fn applied() -> Result<()> {
     stage::assert_running(&mut machine)?;
     let probe = machine.probe()?;
     assert_eq!(probe.text(NAME)?.trim(), "box-9");
+    assert_no_door(probe)?;
     let now = report(probe)?.written.unix;
     assert!((tomorrow..tomorrow + 3600).contains(&now), "it is {now}, and was {tomorrow}");
     assert!(!probe.exists("/var/lib/systemd/timesync/clock")?, "a time server's word outlives the start");

@@ -123,7 +123,11 @@ pub static SECTIONS: &[Section] = &[
         repeated: true,
         about: "A light on a wire of your own. Without any: those of the board's own table.",
     },
-    Section { name: "access", repeated: false, about: "Access for maintenance. Without a key: none." },
+    Section {
+        name: "access",
+        repeated: false,
+        about: "Access for maintenance, in an image that is built with it. Without effect in this one: nobody can log in.",
+    },
 ];
 
 macro_rules! keys {
@@ -294,9 +298,9 @@ keys! {
         "true or false"; "true";
         "Whether the line only pulls down and never drives up."
 
-    ACCESS_KEYS = "access" "keys" Texts Optional("no access"), Hidden;
+    ACCESS_KEYS = "access" "keys" Texts Optional("nobody"), Hidden;
         "SSH public keys, each as one line"; "[\"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEBBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5f workshop\"]";
-        "Who may log in for maintenance, in an image that was built with it."
+        "Who may log in for maintenance. This image lets nobody in and says so with a warning."
 }
 
 /// The section of that name.

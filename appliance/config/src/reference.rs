@@ -119,7 +119,7 @@ Refused:
 
 Taken with a warning: a proxy and no time server of one's own, a proxy password, `no_proxy` without a proxy, a door that
 is open to everywhere, one SSH key for both doors, `from` without a key, `plain_http`, an ECS endpoint on another port
-than 443.
+than 443, `[access] keys` in an image that lets nobody in.
 
 Only a desk can say, and `stayput config check` does: an activation that has ended or soon will, an end more than 30
 days away, a region that this program does not know, a time zone that the tz database does not have, a code that is used.

@@ -62,6 +62,7 @@ pub(crate) fn judge(config: &Config, judge: &mut Judge<'_>) {
     plain_http(config, judge);
     door(config, judge);
     lights(config, judge);
+    access(config, judge);
 }
 
 fn network(config: &Config, judge: &mut Judge<'_>) {
@@ -283,6 +284,17 @@ fn door(config: &Config, judge: &mut Judge<'_>) {
             "one key may both add and collect",
             "different keys for drop and collect",
             "make a second key unless the same person really does both",
+        );
+    }
+}
+
+fn access(config: &Config, judge: &mut Judge<'_>) {
+    if !config.access.is_empty() {
+        judge.warning(
+            &keys::ACCESS_KEYS,
+            "keys for maintenance are given, and nobody can log in to this image",
+            "no [access]: it has no effect",
+            "take it out; it is kept for images that are built with such an access",
         );
     }
 }

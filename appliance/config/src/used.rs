@@ -1,15 +1,20 @@
 //! After the registration: the file with its code overwritten, byte for byte as long as before.
 
+use std::ops::Range;
+
 use toml::de::{DeTable, DeValue};
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 
 use crate::text::text_of;
 use crate::types::Code;
 
-/// The file with a mark in place of the activation code wherever it stands, a comment included; `when` is part of the
-/// mark. The same length, so that it goes over the same clusters of the card. `None` where there is no unused code.
+/// The file with a mark in place of the activation code and of its copies in comments; `when` is part of the mark. The same
+/// length, so that it goes over the same clusters of the card. What other values say stays what it is, even where it has a
+/// piece in common with the code. `None` where there is no unused code.
 pub fn mark_used(bytes: &[u8], when: &str) -> Option<Vec<u8>> {
     let text = text_of(bytes, "").ok()?;
-    let (root, _) = DeTable::parse_recoverable(text);
+    let (root, mistakes) = DeTable::parse_recoverable(text);
     let DeValue::Table(activation) = root.get_ref().get("activation")?.get_ref() else { return None };
     let value = activation.get("code")?;
     let DeValue::String(code) = value.get_ref() else { return None };
@@ -27,18 +32,36 @@ pub fn mark_used(bytes: &[u8], when: &str) -> Option<Vec<u8>> {
     let range = start..start + inner.len();
     let mut marked = text.to_owned();
     marked.replace_range(range.clone(), &mark(when, range.len()));
-    // A copy in a comment is as good to a thief as the value.
-    let mut marked = marked.replace(code.as_ref(), &mark(when, code.len()));
+    // A copy in a comment is as good to a thief as the value. A file with mistakes says nothing that could be spoilt.
+    let whole = std::iter::once(0..text.len()).collect();
+    let places = if mistakes.is_empty() { comments(text) } else { whole };
+    overwrite(&mut marked, &places, code, &mark(when, code.len()));
     // What an earlier writing that the power cut has left of such a copy.
     // Behind half a mark nobody knows the code any more, and its copies went before.
     let lengths = if code.starts_with(Code::MARK) { 0..0 } else { FRAGMENT..code.len() };
     for length in lengths.rev() {
         for piece in [code.get(..length), code.get(code.len() - length..)].into_iter().flatten() {
-            marked = marked.replace(piece, &".".repeat(length));
+            overwrite(&mut marked, &places, piece, &".".repeat(length));
         }
     }
     let head = bytes.len() - text.len();
     Some([&bytes[..head], marked.as_bytes()].concat())
+}
+
+/// The comments of a text.
+fn comments(text: &str) -> Vec<Range<usize>> {
+    let tokens = Source::new(text).lex().filter(|token| token.kind() == TokenKind::Comment);
+    tokens.map(|token| token.span().start()..token.span().end()).collect()
+}
+
+/// Puts something as long in the place of `piece` wherever it stands in these places.
+fn overwrite(text: &mut String, places: &[Range<usize>], piece: &str, with: &str) {
+    for place in places {
+        if text.get(place.clone()).is_some_and(|here| here.contains(piece)) {
+            let here = text[place.clone()].replace(piece, with);
+            text.replace_range(place.clone(), &here);
+        }
+    }
 }
 
 /// The shortest piece of a code that is looked for: shorter ones are words.
@@ -54,7 +77,7 @@ pub fn mark_copies(bytes: &[u8], when: &str) -> Option<Vec<u8>> {
 }
 
 /// Where the code's value stands, quotation marks included.
-fn value_in(bytes: &[u8]) -> Option<std::ops::Range<usize>> {
+fn value_in(bytes: &[u8]) -> Option<Range<usize>> {
     let text = text_of(bytes, "").ok()?;
     let (root, _) = DeTable::parse_recoverable(text);
     let DeValue::Table(activation) = root.get_ref().get("activation")?.get_ref() else { return None };
@@ -108,6 +131,18 @@ mod tests {
         let marked = marked(&text);
         assert!(!marked.contains(code));
         assert!(marked.contains("code = \"used:2026-11-20T17:0\" # mine\r\n"), "{marked}");
+    }
+
+    #[test]
+    fn what_another_value_says_is_left_alone_though_it_has_a_piece_in_common_with_the_code() {
+        for code in ["Example://ssm.example.com", "ssm.example.com/CodeOf20Char", "https://ssm.example.com"] {
+            let other = "[endpoints]\nssm = \"https://ssm.example.com\"\n";
+            let marked =
+                marked(&format!("[activation]\ncode = \"{code}\"\n{other}# ssm.example.com, {code}\n"));
+            assert!(marked.contains(other), "{marked}");
+            let comment = marked.rsplit_once('#').unwrap().1;
+            assert!(!comment.contains("example.com"), "{marked}");
+        }
     }
 
     #[test]

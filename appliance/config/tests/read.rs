@@ -218,6 +218,7 @@ fn warnings_leave_the_file_good() {
         ("drop.from", "0.0.0.0/0"),
         ("endpoints.plain_http", "true"),
         ("endpoints.ecs", "https://ecs.example.com:8443"),
+        ("access.keys", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEBBQkNERUZHSElKS0xNTk9QUVJTVFVWV1hZWltcXV5f"),
     ] {
         draft.set_by_path(path, value).unwrap();
     }
@@ -232,6 +233,7 @@ fn warnings_leave_the_file_good() {
         "no key: there is no door",
         "without encryption",
         "port 8443",
+        "nobody can log in",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }

@@ -28,6 +28,7 @@ mod reader;
 pub mod registration;
 pub mod verity;
 mod watch;
+mod way;
 mod word;
 mod writer;
 
@@ -44,6 +45,7 @@ pub use reader::{Reading, parse, read, read_in};
 pub use registration::Registration;
 pub use verity::Verity;
 pub use watch::{Changed, Watch};
+pub use way::Way;
 pub use word::Word;
 pub use writer::Writer;
 

@@ -1,14 +1,16 @@
 //! The part as a program: reads its configuration, keeps the identity, says how it does.
 
 use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use ring::rand::{SecureRandom, SystemRandom};
-use stayput_config::{Code as ActivationCode, Config};
-use stayput_health::{Code, Moment, Part, Reading, Registration, State, Writer, registration};
+use stayput_config::{Code as ActivationCode, Config, activation_in, mark_used};
+use stayput_health::{Code, Moment, Part, Registration, State, Way, Writer, registration};
 
 use crate::credentials::{self, Place};
 use crate::https::Https;
@@ -35,8 +37,8 @@ const WRONG_CONFIG: u8 = 78;
 /// How often it speaks while it waits: well within its time of silence.
 const SPEAK: Duration = Duration::from_secs(25);
 
-/// How often it looks whether the network is back.
-const LOOK: Duration = Duration::from_secs(2);
+/// How often it looks whether the board's mark is there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// After so long the kernel has every driver that it will ever have.
 const DRIVERS: Duration = Duration::from_secs(180);
@@ -92,12 +94,16 @@ fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::
     say(health, State::Starting, Code::Activating);
     let mut last = None;
     let mut told = None;
-    let mut network = Network::default();
+    let mut way = Way::default();
     loop {
         let wait = keeper.step()?;
         let code = keeper.code();
         if let Some(folder) = &options.registration {
             tell(folder, keeper.capsule(), &board, &mut told)?;
+        }
+        // A code that is left there is worth nothing any more, and gone with the power: no reason to stop.
+        if let Err(error) = forget(&options.config, keeper.capsule()) {
+            eprintln!("identity: {error}");
         }
         if last.replace(code) != Some(code) {
             println!("{code}: {}", code.meaning());
@@ -112,9 +118,7 @@ fn keep(options: &Options, config: &Config, health: &mut Writer) -> Result<std::
             if left.is_zero() {
                 break;
             }
-            // While the way is what is missing, it looks whether the way is back.
-            std::thread::sleep(left.min(if keeper.is_hindered() { LOOK } else { SPEAK }));
-            if network.has_come_back() && keeper.hurry() {
+            if way.wait(left.min(SPEAK), keeper.is_hindered()) && keeper.hurry() {
                 break;
             }
         }
@@ -127,7 +131,7 @@ fn board_when_it_is_there(health: &mut Writer) -> Result<String, Error> {
         match board::mark(Path::new("/")) {
             Err(Error::NoBoard) if now() < DRIVERS => {
                 say(health, State::Starting, Code::Activating);
-                std::thread::sleep(LOOK / 10);
+                std::thread::sleep(LOOK);
             }
             found => return found,
         }
@@ -151,21 +155,17 @@ fn tell(folder: &Path, capsule: &Capsule, board: &str, told: &mut Option<Registr
     Ok(())
 }
 
-/// Whether the network is there, as its own part says.
-#[derive(Debug, Default)]
-struct Network {
-    was_missing: bool,
-}
-
-impl Network {
-    fn has_come_back(&mut self) -> bool {
-        let is_there = match stayput_health::read(Part::Network, Moment::now()) {
-            Reading::Fresh(report) => report.state == State::Running,
-            // Nobody says that it is missing.
-            Reading::Stale { .. } | Reading::Absent | Reading::Unreadable(_) => !self.was_missing,
-        };
-        std::mem::replace(&mut self.was_missing, !is_there) && is_there
+/// The settings below `/run` lose a code that was used, in the memory that it stood in.
+fn forget(settings: &Path, capsule: &Capsule) -> Result<(), Error> {
+    let failed = |action| move |source| Error::Io { action, path: settings.to_owned(), source };
+    let bytes = fs::read(settings).map_err(failed("read"))?;
+    let Some((id, true)) = activation_in(&bytes) else { return Ok(()) };
+    if !capsule.used.contains(&id) {
+        return Ok(());
     }
+    let Some(marked) = mark_used(&bytes, &Timestamp::now().to_string()) else { return Ok(()) };
+    let file = OpenOptions::new().write(true).open(settings).map_err(failed("open"))?;
+    file.write_all_at(&marked, 0).map_err(failed("write"))
 }
 
 /// A health file that cannot be written is no reason to stop: its silence says enough.
@@ -340,6 +340,26 @@ mod tests {
         assert_eq!((elsewhere.instance, elsewhere.spent), (None, vec!["one".to_owned()]));
         let path = folder.path().join(registration::NAME);
         assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o644);
+    }
+
+    #[test]
+    fn a_code_that_was_used_leaves_the_settings_below_run_and_any_other_stays_there() {
+        const ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let text = format!("# mine\n[activation]\nid = \"{ID}\"\ncode = \"EXAMPLE/CodeOf20Char\"\n[ecs]\n");
+        fs::write(file.path(), &text).unwrap();
+        let of = |used: &str| Capsule { used: [used.to_owned()].into(), ..Capsule::new() };
+        forget(file.path(), &of("fedcba98-89ab-cdef-0123-456789abcdef")).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), text);
+        forget(file.path(), &of(ID)).unwrap();
+        let left = fs::read_to_string(file.path()).unwrap();
+        assert!(left.len() == text.len() && !left.contains("CodeOf20Char"), "{left}");
+        assert!(left.starts_with("# mine\n") && left.ends_with("\"\n[ecs]\n"), "{left}");
+        // The mark of the first time stays.
+        forget(file.path(), &of(ID)).unwrap();
+        assert_eq!(fs::read_to_string(file.path()).unwrap(), left);
+        let error = forget(Path::new("/nowhere/stayput.toml"), &of(ID)).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/stayput.toml"), "{error}");
     }
 
     #[test]

@@ -60,10 +60,20 @@ pub fn facts<'a>(board: Option<&Board>, reports: impl IntoIterator<Item = &'a Re
                     set(fact, count(name).map(|number| number.to_string()).as_deref());
                 }
             }
+            Part::Mover => {
+                set(Fact::LedgerLength, count("ledger-records").map(|number| number.to_string()).as_deref());
+                set(Fact::LedgerHead, ledger_head(count).as_deref());
+            }
             _ => {}
         }
     }
     facts
+}
+
+/// The ledger's head, which the mover's health file has in four numbers.
+fn ledger_head(count: impl Fn(&str) -> Option<u64>) -> Option<String> {
+    let pieces = ["ledger-head-0", "ledger-head-1", "ledger-head-2", "ledger-head-3"];
+    pieces.into_iter().map(|name| count(name).map(|piece| format!("{piece:016x}"))).collect()
 }
 
 /// The image's version in `/etc/os-release`.
@@ -123,6 +133,20 @@ mod tests {
         assert_eq!(version("NAME=x\nIMAGE_VERSION=\"1.2.3\"\n"), Some("1.2.3"));
         assert_eq!(version("VERSION_ID=13\n"), Some("13"));
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn the_ledgers_head_is_told_as_its_own_program_takes_it_and_a_part_of_it_is_not() {
+        let numbers = |name: &str| match name {
+            "ledger-head-0" => Some(0xff),
+            "ledger-head-3" => Some(u64::MAX),
+            _ => Some(0),
+        };
+        let head = ledger_head(numbers).unwrap();
+        assert_eq!(head, format!("{:0>16}{:0>32}{:f>16}", "ff", "", ""));
+        let mut facts = Facts::default();
+        facts.set(Fact::LedgerHead, &head).unwrap();
+        assert_eq!(ledger_head(|name| numbers(name).filter(|_| name != "ledger-head-2")), None);
     }
 
     #[test]

@@ -4,11 +4,13 @@
 //! from it as well: their units are always wanted and look whether their file is there (`ConditionPathExists=`). So nothing has
 //! to be enabled, reloaded or started on the box, and nobody has to talk to systemd while it is coming up.
 
+mod agent;
 mod clock;
 mod door;
 mod firewall;
 mod network;
 mod public;
+mod variables;
 mod worker;
 
 use stayput_config::Runtime;
@@ -92,9 +94,10 @@ pub const FILES: &[Row] = &[
         text: door::collecting,
     },
     Row { path: "stayput/setup/stayput.toml", readers: Readers::Everyone, text: public::text },
-    // Systemd reads the two for the parts that it starts.
+    // Systemd reads the three for the parts that it starts.
     Row { path: "stayput/worker.env", readers: Readers::Root, text: worker::both },
     Row { path: "stayput/courier.env", readers: Readers::Root, text: worker::courier },
+    Row { path: "stayput/agent.env", readers: Readers::Root, text: agent::environment },
     Row { path: "stayput/clock/region.json", readers: Readers::Only(account::CLOCK), text: clock::region },
     Row {
         path: "stayput/identity/stayput.toml",

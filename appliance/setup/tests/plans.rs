@@ -112,19 +112,23 @@ fn file<'a>(plan: &'a Plan, path: &str) -> &'a str {
 proptest! {
     #[test]
     fn no_secret_is_in_a_file_that_others_may_read(code in "[A-Za-z0-9+/]{20,40}", password in "[A-Za-z0-9]{8,20}") {
-        let text = HOST.replace("CODE", &code).replace("PASSWORD", &password);
-        let plan = plan(Some(&settings(&text)));
-        let mut held = [0, 0];
-        for file in &plan.files {
-            let text = file.text.as_deref().unwrap_or_default();
-            for (held, secret) in held.iter_mut().zip([&code, &password]) {
-                let here = text.contains(secret.as_str());
-                prop_assert!(!here || file.readers != Readers::Everyone, "{}", file.path);
-                *held += usize::from(here);
+        let of_the_box = HOST.replace("CODE", &code).replace("PASSWORD", &password);
+        let of_the_cluster = of_the_box.replace("\"host\"", "\"ecs\"") + "[ecs]\ncluster = 'here'\n";
+        for text in [of_the_box, of_the_cluster] {
+            let plan = plan(Some(&settings(&text)));
+            let mut held = [0, 0];
+            for file in &plan.files {
+                let text = file.text.as_deref().unwrap_or_default();
+                for (held, secret) in held.iter_mut().zip([&code, &password]) {
+                    let here = text.contains(secret.as_str());
+                    prop_assert!(!here || file.readers != Readers::Everyone, "{}", file.path);
+                    *held += usize::from(here);
+                }
             }
+            // The code is the identity's alone; the password the clock's as well, and that of whoever calls for the worker: the
+            // courier or the agent. Where else they were, is a leak.
+            prop_assert_eq!(held, [1, 3]);
         }
-        // The code is the identity's alone; the password the courier's and the clock's as well. Where else they were, is a leak.
-        prop_assert_eq!(held, [1, 3]);
     }
 
     #[test]

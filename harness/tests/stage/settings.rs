@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use stayput_card::fat;
 use stayput_harness::{Card, Result};
 
 use super::partition::layout;
@@ -20,4 +21,11 @@ pub fn put(card: &Card, text: Option<&str>) -> Result<()> {
     let text = text.map(|text| text.replace('\n', "\r\n"));
     stayput_desk::put(card, &layout(), "stayput.toml", text.as_deref().map(str::as_bytes)).expect("a card");
     Ok(())
+}
+
+/// The files of the person's partition, as a PC shows them.
+pub fn files(card: &Card) -> Result<Vec<(String, Vec<u8>)>> {
+    let part = layout().partition("stayput").expect("a partition of the table").clone();
+    let bytes = card.read(part.start, part.size as usize)?;
+    Ok(fat::files(&part.fat.expect("it is a FAT").label, &bytes).expect("the files of a FAT"))
 }

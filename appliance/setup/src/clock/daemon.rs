@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use stayput_health::{Moment, Part, Writer};
+use stayput_health::{Moment, Part, Way, Writer};
 
 use super::ask::{self, Place};
 use super::ladder::{Ladder, Rung, Turn};
@@ -56,6 +56,7 @@ fn climb() -> Result<()> {
     let mut ladder = Ladder::new(kept.load());
     let mut health = Writer::new(Part::Clock);
     let began = Moment::now();
+    let mut way = Way::default();
     let mut tries = 0;
     loop {
         // Read each time: it is small beside a connection, and nothing is held while it waits.
@@ -76,7 +77,9 @@ fn climb() -> Result<()> {
             say(&mut health, &turn);
             return Ok(());
         };
-        pause(&turn, wait, &ladder, &mut health);
+        if pause(&turn, wait, &ladder, &mut way, &mut health) {
+            ladder.hurry();
+        }
     }
 }
 
@@ -88,8 +91,8 @@ fn act(turn: &Turn, now: i64, kept: &Saved) -> Result<()> {
     turn.save.map_or(Ok(()), |time| kept.keep(time))
 }
 
-/// Waits and goes on speaking; a time server may answer meanwhile.
-fn pause(turn: &Turn, wait: Duration, ladder: &Ladder, health: &mut Writer) {
+/// Waits and goes on speaking; a time server may answer meanwhile. Says whether the network has come back, which ends it.
+fn pause(turn: &Turn, wait: Duration, ladder: &Ladder, way: &mut Way, health: &mut Writer) -> bool {
     let until = Moment::now().boot_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
     loop {
         if turn.rung != Rung::Region {
@@ -98,9 +101,11 @@ fn pause(turn: &Turn, wait: Duration, ladder: &Ladder, health: &mut Writer) {
         say(health, turn);
         let left = Duration::from_millis(until.saturating_sub(Moment::now().boot_ms));
         if left.is_zero() {
-            return;
+            return false;
         }
-        std::thread::sleep(left.min(SPEAK));
+        if way.wait(left.min(SPEAK), turn.is_hindered) && turn.is_hindered {
+            return true;
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub struct Turn {
     pub said: (State, Code),
     /// When to ask again; `None` when there is nothing left to ask.
     pub wait: Option<Duration>,
+    /// Whether nothing was heard for want of a way: then its return is the time to ask.
+    pub is_hindered: bool,
 }
 
 /// The ladder of one start.
@@ -101,6 +103,11 @@ impl Ladder {
         }
     }
 
+    /// The way is back: what failed without it says nothing of the tries to come.
+    pub fn hurry(&mut self) {
+        self.tries = 0;
+    }
+
     /// After the region was asked. `now` is what the clock says, `asking` for how long it has been asked already, `ntp` whether a
     /// time server has set the clock.
     pub fn heard(&mut self, heard: Heard, now: i64, asking: Duration, ntp: bool) -> Turn {
@@ -118,6 +125,7 @@ impl Ladder {
             rung: self.rung(false),
             said: (State::Failed, code),
             wait: Some(LONGEST_WAIT),
+            is_hindered: false,
         };
         if self.saved.is_none() && date - now > FARTHEST {
             return refused(Code::ClockUnset);
@@ -134,6 +142,7 @@ impl Ladder {
             rung: Rung::Region,
             said: (State::Done, Code::Running),
             wait: None,
+            is_hindered: false,
         }
     }
 
@@ -147,7 +156,7 @@ impl Ladder {
         };
         let longer = 1u32 << self.tries.saturating_sub(1).min(16);
         let wait = FIRST_WAIT.saturating_mul(longer).min(LONGEST_WAIT);
-        Turn { set: None, save: None, rung: self.rung(ntp), said, wait: Some(wait) }
+        Turn { set: None, save: None, rung: self.rung(ntp), said, wait: Some(wait), is_hindered: true }
     }
 }
 
@@ -225,6 +234,20 @@ mod tests {
         assert_eq!(waits, [2, 4, 8, 16, 32, 64, 128, 256, 300, 300]);
         for _ in 0..100_000 {
             assert_eq!(ask(), 300);
+        }
+    }
+
+    #[test]
+    fn a_way_that_is_back_makes_questions_frequent_again_and_is_nothing_to_a_region_that_has_answered() {
+        let mut ladder = Ladder::new(None);
+        for obstacle in [Obstacle::Silence, Obstacle::Stranger, Obstacle::Proxy] {
+            assert!(ladder.heard(Err(obstacle), THEN, SOON, false).is_hindered, "{obstacle:?}");
+        }
+        ladder.hurry();
+        let turn = ladder.heard(Err(Obstacle::Silence), THEN, SOON, false);
+        assert_eq!(turn.wait, Some(FIRST_WAIT));
+        for date in [THEN, THEN - AHEAD - 1, THEN + FARTHEST + 1] {
+            assert!(!ladder.heard(Ok(date), THEN, SOON, false).is_hindered, "{date}");
         }
     }
 
