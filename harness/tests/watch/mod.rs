@@ -36,7 +36,7 @@ impl Watched {
             if enough(&watched) || deadline.passed() {
                 return Ok(watched);
             }
-            std::thread::sleep(Duration::from_millis(8));
+            std::thread::sleep(Duration::from_millis(16));
         }
     }
 
