@@ -342,7 +342,13 @@ impl<'a> Judge<'a> {
 
 /// Asserts that a file system has nothing wrong with it but a journal to replay.
 fn sound(part: &Path, at: &str) {
-    let replayed = tool("e2fsck", &["-p", "-E", "journal_only"], part);
+    let mut replayed = tool("e2fsck", &["-p", "-E", "journal_only"], part);
+    // The super block, cut in its two sectors while it was written: the box takes a copy in its place (docs/health.md), and so here.
+    if String::from_utf8_lossy(&replayed.stderr).contains("Superblock checksum does not match") {
+        let mended = tool("e2fsck", &["-y", "-B", "4096", "-b", "32768"], part);
+        assert!(matches!(mended.status.code(), Some(0 | 1)), "{at}: {}: {mended:?}", part.display());
+        replayed = tool("e2fsck", &["-p", "-E", "journal_only"], part);
+    }
     assert!(matches!(replayed.status.code(), Some(0 | 1)), "{at}: {}: {replayed:?}", part.display());
     let checked = tool("e2fsck", &["-fn"], part);
     assert_eq!(checked.status.code(), Some(0), "{at}: {}: {checked:?}", part.display());
