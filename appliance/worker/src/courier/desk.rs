@@ -281,6 +281,11 @@ impl Desk {
         self.held.len()
     }
 
+    /// How many calls are under way.
+    pub fn calling(&self) -> usize {
+        self.calls.len()
+    }
+
     /// Why the mover cannot work, if it cannot.
     pub fn paused(&self) -> Option<Outcome> {
         if let Fitness::Unfit(outcome) = self.fitness { Some(outcome) } else { None }

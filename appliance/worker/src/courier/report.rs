@@ -119,7 +119,9 @@ impl<W: Write> Reporter<W> {
 
     fn sum_up(&mut self, desk: &Desk, now: Boot) {
         let tally = desk.tally();
-        let counts = [tally.received, tally.done, tally.parked, tally.calls - tally.empty];
+        // A call is empty or not once it is answered: counted before, it would be taken away again in the next minute.
+        let answered = tally.calls - desk.calling() as u64;
+        let counts = [tally.received, tally.done, tally.parked, answered - tally.empty];
         if counts != self.counted || self.left_out > 0 {
             let [received, done, parked, calls] =
                 std::array::from_fn(|index| counts[index] - self.counted[index]);
@@ -172,6 +174,7 @@ impl<W: Write> Reporter<W> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::desk::{Action, Event};
     use super::*;
     use crate::Outcome;
 
@@ -191,6 +194,26 @@ mod tests {
         let mut other = Reporter::new(place.path(), Vec::new(), [2; 16], Boot::at(0));
         other.note(&note);
         assert_ne!(text.as_bytes(), other.out, "another salt, another id");
+    }
+
+    #[test]
+    fn a_long_poll_that_ends_empty_in_the_next_minute_is_no_call_in_either() {
+        let place = tempfile::TempDir::new().unwrap();
+        let mut reporter = Reporter::new(place.path(), Vec::new(), [1; 16], Boot::at(0));
+        let mut desk = Desk::new(Boot::at(0));
+        desk.take(Boot::at(0), Event::MoverUp);
+        desk.next(Boot::at(0));
+        desk.take(Boot::at(0), Event::Obstacle(None));
+        let call = desk.next(Boot::at(0)).into_iter().find_map(|action| match action {
+            Action::Receive { call, .. } => Some(call),
+            _ => None,
+        });
+        assert_eq!(desk.calling(), 1);
+        reporter.state(&desk, (State::Running, Code::Running), Boot::at(61_000));
+        desk.take(Boot::at(62_000), Event::Received { call: call.unwrap(), result: Ok(Vec::new()) });
+        reporter.state(&desk, (State::Running, Code::Running), Boot::at(122_000));
+        let text = String::from_utf8(reporter.out).unwrap();
+        assert_eq!(text, "courier: RUN-00 running\n", "nothing to sum up in either minute");
     }
 
     #[test]
