@@ -10,7 +10,7 @@ use toml::Spanned;
 use crate::document::Document;
 use crate::{Error, Result};
 
-pub use names::{BoardName, BusName, ChipLabel, Compatible, Console, ModuleName, RelativePath};
+pub use names::{Argument, BoardName, BusName, ChipLabel, Compatible, Console, ModuleName, RelativePath};
 
 /// The version of the schema.
 pub const VERSION: u32 = 1;
@@ -90,6 +90,9 @@ pub struct Boot {
     pub ram_start: u64,
     /// The least memory that any such board has.
     pub ram_size_mib: u64,
+    /// What this board's processor wants the kernel to be told.
+    #[serde(default)]
+    pub arguments: Vec<Argument>,
 }
 
 /// Kernel modules by name; what they depend on is found by the builder.

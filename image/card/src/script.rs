@@ -106,11 +106,12 @@ pub fn root_of_slot(script: &[u8]) -> Option<Verity> {
 pub fn command_line(board: &Board, layout: &Layout) -> Result<String> {
     let number = |name| Ok::<_, Error>(u64::from(layout.partition(name)?.number));
     let slots = [number("boot-a")?, number("root-a")?, number("boot-b")?, number("root-b")?];
+    let own: String = board.boot.arguments.iter().map(|argument| format!(" {argument}")).collect();
     Ok(format!(
         "console={} audit=0 panic={} stayput.slot=${{stayput_slot}} stayput.disk={} stayput.root=${{stayput_root}} \
          {}=${{stayput_verity}} stayput.state={} stayput.data={} stayput.marks={} stayput.marks_at={} \
          stayput.why=${{stayput_why}} stayput.generation=${{stayput_generation}} stayput.slots={} \
-         stayput.copies_at={} stayput.notes_at={} watchdog.open_timeout={}",
+         stayput.copies_at={} stayput.notes_at={} watchdog.open_timeout={}{own}",
         board.console,
         RESTART_AFTER.as_secs(),
         layout.disk_id_hex(),

@@ -73,7 +73,7 @@ fn the_slots_script_serves_both_boards_with_the_tables_numbers() {
          stayput.root=${stayput_root} stayput.verity=${stayput_verity} stayput.state=10 stayput.data=4 stayput.marks=5 \
          stayput.marks_at=8388608 stayput.why=${stayput_why} stayput.generation=${stayput_generation} \
          stayput.slots=6,7,8,9 stayput.copies_at=0,4194304 stayput.notes_at=2097152,6291456 \
-         watchdog.open_timeout=600",
+         watchdog.open_timeout=600 kpti=off",
         "console=ttyAMA0 audit=0",
         "booti 0x40200000 0x4ff00000:${stayput_initrd} 0x4fa00000",
         // PG11, PA6, PA1; PA0, PA2, PA3 pulled down.

@@ -75,6 +75,12 @@ name!(
     "a console, as in \"ttyS0,115200\""
 );
 name!(
+    /// One argument for the kernel: quoted nowhere on its way through U-Boot, so of harmless characters only.
+    Argument,
+    |text| of(text, 64, |c| c.is_ascii_alphanumeric() || "=._-,".contains(c)) && !text.starts_with("stayput."),
+    "a kernel argument, as in \"kpti=off\" (stayput. is the image's own)"
+);
+name!(
     /// The label of a GPIO chip. Chip numbers differ between kernels and boards, labels do not.
     ChipLabel,
     |text| of(text, 32, |c| c.is_ascii_graphic()) && !text.starts_with("gpiochip"),
