@@ -45,7 +45,34 @@ fn first(site: &mut Site) -> Result<()> {
     site.until_done(&[FIRST.to_owned()])?;
     site.until_shown(Code::Running)?;
     site.assert_same_instance();
+    audited(site)?;
     site.check()
+}
+
+/// What somebody can do who has noted the ledger's head from the card: have the box hold its ledger against it.
+fn audited(site: &mut Site) -> Result<()> {
+    let mut noted = String::new();
+    site.until("the card names the ledger's head", |site| {
+        let files = stage::settings::files(site.desk.card())?;
+        let report = files.into_iter().find(|(name, _)| name == "STATUS.json").map(|(_, bytes)| bytes);
+        let report: serde_json::Value =
+            serde_json::from_slice(&report.unwrap_or_default()).unwrap_or_default();
+        let fact = |name: &str| report["facts"][name].as_str().map(str::to_owned);
+        noted = fact("ledger-records")
+            .zip(fact("ledger-head"))
+            .map(|(at, head)| format!("{at}:{head}"))
+            .unwrap_or_default();
+        Ok(!noted.is_empty())
+    })?;
+    let mut verify = |head: &str| {
+        let words = ["/usr/lib/stayput/box", "worker", "ledger", "verify", "--head", head];
+        Ok::<_, stayput_desk::Error>(site.machine().probe()?.run(&words)?.code)
+    };
+    assert_eq!(verify(&noted)?, Some(0), "the ledger does not hold {noted}");
+    let digit = if noted.ends_with('0') { '1' } else { '0' };
+    let other = format!("{}{digit}", &noted[..noted.len() - 1]);
+    assert_ne!(verify(&other)?, Some(0), "the ledger holds a head that it never had");
+    Ok(())
 }
 
 /// Puts a batch before the box, and waits until it is in the middle of it.
