@@ -11,8 +11,10 @@
 //! Times run from the moment in which a call was *sent*: the service may have counted from then.
 
 mod calls;
+mod end;
 mod next;
 mod tally;
+mod view;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -263,87 +265,6 @@ impl Desk {
         }
     }
 
-    /// What was counted so far.
-    pub fn tally(&self) -> &Tally {
-        &self.tally
-    }
-
-    /// How many orders wait for their files.
-    pub fn watching(&self) -> usize {
-        let waits = |held: &&Held| {
-            held.waits && matches!(held.step, Step::Ready | Step::Asked | Step::Fetching | Step::Watching(_))
-        };
-        self.held.values().filter(waits).count()
-    }
-
-    /// How many messages are held in all.
-    pub fn holding(&self) -> usize {
-        self.held.len()
-    }
-
-    /// How many calls are under way.
-    pub fn calling(&self) -> usize {
-        self.calls.len()
-    }
-
-    /// Why the mover cannot work, if it cannot.
-    pub fn paused(&self) -> Option<Outcome> {
-        if let Fitness::Unfit(outcome) = self.fitness { Some(outcome) } else { None }
-    }
-
-    /// Whether the mover is there.
-    pub fn has_mover(&self) -> bool {
-        !matches!(self.mover, Mover::Down { .. })
-    }
-
-    /// For how long the mover has been away, or has had the same request.
-    pub fn mover_silent(&self, now: Boot) -> Duration {
-        match self.mover {
-            Mover::Down { since } | Mover::Busy { since } => since.until(now),
-            Mover::Idle => Duration::ZERO,
-        }
-    }
-
-    /// What went wrong last, if calls have been failing since, and how often in a row.
-    pub fn failing(&self) -> Option<(Trouble, u32)> {
-        self.trouble.filter(|_| self.failures > 0).map(|trouble| (trouble, self.failures))
-    }
-
-    /// Whether it was told to stop.
-    pub fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    /// Whether the clock was said to be right.
-    pub fn has_clock(&self) -> bool {
-        self.clock
-    }
-
-    /// For how long there have been no credentials.
-    pub fn without_credentials(&self, now: Boot) -> Option<Duration> {
-        self.without.map(|since| since.until(now))
-    }
-
-    /// Whether nothing but other credentials will help.
-    pub fn wants_credentials(&self) -> bool {
-        self.without.is_some() || (self.failures > 0 && self.trouble == Some(Trouble::Credentials))
-    }
-
-    /// Whether an order was found at `now` or shortly before that cannot be carried out as it is.
-    pub fn has_parked(&self, now: Boot) -> bool {
-        now < self.parked_until
-    }
-
-    /// The same for orders whose destination is taken.
-    pub fn has_conflict(&self, now: Boot) -> bool {
-        now < self.conflict_until
-    }
-
-    /// Whether an order was done within the last `window`.
-    pub fn worked_within(&self, now: Boot, window: Duration) -> bool {
-        self.tally.done > 0 && now <= self.last_done.plus(window)
-    }
-
     fn received(&mut self, now: Boot, call: u64, result: Result<Vec<Received>, Trouble>) {
         let Some(Call { kind: Kind::Receive { most, long }, sent, .. }) = self.calls.remove(&call) else {
             return;
@@ -540,59 +461,6 @@ impl Desk {
                 self.fresh.push_back(slot);
             }
         }
-    }
-
-    fn stop(&mut self) {
-        self.stopping = true;
-        let waiting = |held: &Held| matches!(held.step, Step::Ready | Step::Fetching | Step::Watching(_));
-        let slots: Vec<_> =
-            self.held.iter().filter(|(_, held)| waiting(held)).map(|(slot, _)| *slot).collect();
-        self.fresh.clear();
-        self.again.clear();
-        self.to_fetch.clear();
-        slots.into_iter().for_each(|slot| self.give_back(slot, 0));
-    }
-
-    /// Whether a stop is complete: nothing held, and no call under way but receives.
-    pub fn is_finished(&self) -> bool {
-        let receives = |call: &Call| matches!(call.kind, Kind::Receive { .. });
-        let told = self.deleted.is_empty() || !self.has_mover();
-        self.stopping && self.held.is_empty() && told && self.calls.values().all(receives)
-    }
-
-    fn doom(&mut self, now: Boot, slot: u64) {
-        if let Some(held) = self.held.get_mut(&slot) {
-            held.step = Step::Doomed;
-            if self.doomed.is_empty() {
-                self.doomed_since = now;
-            }
-            self.doomed.push_back(slot);
-        }
-    }
-
-    /// Hides a message for `seconds` and forgets it.
-    fn give_back(&mut self, slot: u64, seconds: u32) {
-        if let Some(held) = self.held.get_mut(&slot) {
-            held.step = Step::Returned(seconds.min(super::ladder::LONGEST));
-            // A stop may be too short for all. First what another could carry out, then what waits for its file anyway.
-            if self.stopping && !held.waits {
-                self.returned.push_front(slot);
-            } else {
-                self.returned.push_back(slot);
-            }
-        }
-    }
-
-    /// Leaves a message to the queue's redrive policy, soon but not at once: a person may mend what is wrong.
-    fn park(&mut self, now: Boot, slot: u64, note: Note) {
-        let Some(held) = self.held.get(&slot) else { return };
-        let step = self.ladder.delay(held.receives);
-        let is_counted = self.rules.is_none_or(|rules| rules.receives.is_some());
-        let hidden = if is_counted { step.min(ASIDE) } else { step };
-        self.tally.parked += 1;
-        self.parked_until = self.parked_until.max(now.plus(hidden + ASIDE));
-        self.notes.push(note);
-        self.give_back(slot, u32::try_from(hidden.as_secs()).unwrap_or(0));
     }
 
     fn fail(&mut self, now: Boot, trouble: Trouble) {
