@@ -28,7 +28,7 @@ fn a_whole_board_is_read() {
     let board = parse(WHOLE).unwrap();
     assert_eq!(board.name.as_str(), "nanopi-neo2");
     assert_eq!(board.serves[0].as_str(), "qemu-virt");
-    assert_eq!(board.boot.kernel, 0x4020_0000);
+    assert_eq!((board.boot.kernel, board.boot.arguments[0].as_str()), (0x4020_0000, "kpti=off"));
     assert_eq!(board.loader.unwrap().offset, 8192);
     assert_eq!(board.modules.initramfs[2].normal(), "sunxi_mmc");
     assert_eq!((board.leds[0].role, board.leds[0].color), (LedRole::Power, LedColor::Green));
@@ -76,6 +76,9 @@ fn every_rule_for_a_single_value_names_the_place_and_what_was_expected() {
         ("\"nanopi-neo2\"", "\"NanoPi NEO2\"", "a board's name"),
         ("\"friendlyarm,nanopi-neo2\"", "\"friendly arm\"", "a device tree's compatible"),
         ("\"ttyS0,115200\"", "\"ttyS0 quiet\"", "a console"),
+        ("\"kpti=off\"", "\"kpti=off quiet\"", "a kernel argument"),
+        ("\"kpti=off\"", "\"kpti=${board}\"", "a kernel argument"),
+        ("\"kpti=off\"", "\"stayput.slot=b\"", "stayput. is the image's own"),
         ("\"usr/lib/u-boot", "\"../u-boot", "a relative path without '..'"),
         ("\"sunxi-mmc\"", "\"sunxi-mmc.ko\"", "a module's name"),
         ("\"1f02c00.pinctrl\"", "\"gpiochip0\"", "a GPIO chip's label"),
@@ -103,7 +106,7 @@ fn a_missing_key_is_named() {
 #[test]
 fn what_may_be_there_once_is_refused_twice() {
     let same_line = mistake("line = 0\n", "line = 1\n");
-    assert!(same_line.contains("line '1 of 1c20800.pinctrl' is already used in line 39"), "{same_line}");
+    assert!(same_line.contains("line '1 of 1c20800.pinctrl' is already used in line 40"), "{same_line}");
     assert!(mistake("status:red", "nanopi:green:pwr").contains("light 'nanopi:green:pwr' is already used"));
     assert!(mistake("\"fixed\"", "\"sunxi_wdt\"").contains("module 'sunxi_wdt' is already used"));
     assert!(mistake("\"fixed\"", "\"sunxi_mmc\"").contains("module 'sunxi_mmc' is already used"));

@@ -45,8 +45,8 @@ pub fn input(variable: &str) -> String {
     }
 }
 
-/// The board as users have it, with a probe inside. One processor: a start costs the host a tenth less than with two, and themes
-/// that share a boot have two, as the board has several.
+/// The board as users have it, with a probe inside. One processor, for three machines share a host's two; themes that share a boot
+/// have two, as the board has several.
 pub fn virt() -> Options {
     let options = Options::new(input("STAYPUT_IMAGE"), input("STAYPUT_UBOOT"));
     Options { processors: 1, ..options.with_probe(input("STAYPUT_PROBE")) }
