@@ -20,8 +20,9 @@ use crate::{Error, Result};
 
 /// How long one answer may take: PID 1 is busy while the box comes up.
 const ANSWER: Duration = Duration::from_secs(20);
-/// How often the system's state is asked for, which no signal tells: a unit of the base that failed, for one.
-const LOOK: Duration = Duration::from_secs(60);
+/// How often the system's state is asked for all the same: no signal tells that a unit of the base failed long after its
+/// start. (Parts have their own signals.) Each look is a few wake-ups.
+const LOOK: Duration = Duration::from_secs(180);
 /// Between two tries to reach the bus, at first and at most.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -139,7 +140,7 @@ impl Ear {
                         told.phase = Phase::Stopping;
                         look = Instant::now() + LOOK;
                     }
-                    Signal::Started => look = Instant::now(),
+                    Signal::Ended => look = Instant::now(),
                 }
             }
         }
@@ -150,8 +151,8 @@ impl Ear {
 enum Signal {
     /// The unit at this path has changed.
     Unit(String),
-    /// The system has finished starting.
-    Started,
+    /// The system has finished starting, or a start of a unit has failed: the system's state may be another.
+    Ended,
     /// The system is about to stop.
     Stopping,
 }
@@ -173,6 +174,8 @@ impl Bus {
             format!("{manager},member='StartupFinished'"),
             // Restart, power off and halt all go through it.
             format!("{manager},member='JobNew',arg2='shutdown.target'"),
+            // A unit that could not be started: from then on the system is "degraded".
+            format!("{manager},member='JobRemoved',arg3='failed'"),
         ];
         let of_unit = |path| {
             format!(
@@ -255,7 +258,7 @@ impl Bus {
         match message.dynheader.member.as_deref()? {
             "PropertiesChanged" => message.dynheader.object.map(Signal::Unit),
             "JobNew" => Some(Signal::Stopping),
-            "StartupFinished" => Some(Signal::Started),
+            "StartupFinished" | "JobRemoved" => Some(Signal::Ended),
             _ => None,
         }
     }
