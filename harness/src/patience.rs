@@ -5,8 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks at a state that is asked for, not announced.
-const STEP: Duration = Duration::from_millis(25);
+/// Between two looks at a state that is asked for, not announced: at first, and at most. On an emulated processor a look may cost
+/// more than what is waited for, so they come further apart the longer it takes.
+const STEP: (Duration, Duration) = (Duration::from_millis(25), Duration::from_millis(500));
 
 /// The environment variable with the factor.
 pub const VARIABLE: &str = "STAYPUT_PATIENCE";
@@ -73,6 +74,7 @@ impl Deadline {
     /// Asks `look` in short steps until it has something or the deadline passes; looks once more at the end,
     /// so that a test process that was stopped for a while does not call an event late that did happen.
     pub fn poll<T, E>(&self, mut look: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
+        let begun = Instant::now();
         loop {
             let last = self.passed();
             if let Some(found) = look()? {
@@ -81,7 +83,8 @@ impl Deadline {
             if last {
                 return Ok(None);
             }
-            std::thread::sleep(STEP.min(self.remaining()));
+            let step = (begun.elapsed() / 20).clamp(STEP.0, STEP.1);
+            std::thread::sleep(step.min(self.remaining()));
         }
     }
 }
