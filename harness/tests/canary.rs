@@ -18,10 +18,10 @@
 //! **The capture** holds nothing but what the table of `stayput_canary::talk` allows; whatever else there is fails the test, and
 //! so does a connection with the region that it has not decrypted.
 //!
-//! **That it can fail** is shown on the same box by leaks of each form and each way: packets past the table, names, lines of a
-//! log, and TLS. They are made by the tests' probe and, under TLS, by the region, which puts the canary into orders and has the
-//! courier ask for an object of that name: a box program that leaks by itself would need a second build of everything on it.
-//! What that leaves open is in docs/desk.md.
+//! **That it can fail** is shown on the same box by a build that leaks (`harness/leaker`), in the courier's place: behind the
+//! courier's walls it comes to nothing, and without them the very search that found nothing before finds it under TLS and in the
+//! journal. And by leaks of each form and each way, made by the tests' probe and, under TLS, by the region: packets past the
+//! table, names, lines of a log, orders, and an object that the courier is to ask for.
 
 #[allow(dead_code)] // what only the end-to-end suite asks for
 mod site;
@@ -39,7 +39,7 @@ use flate2::write::GzEncoder;
 use site::{BUCKET, Result, Shared, Site, Start};
 use stayput_canary::capture::packets;
 use stayput_canary::talk::{Parties, Talk, Talks, talks};
-use stayput_canary::{Searcher, joined};
+use stayput_canary::{Found, Searcher, joined};
 use stayput_desk::{Account, Door};
 use stayput_health::Code;
 use stayput_region::http::request;
@@ -51,6 +51,7 @@ fn main() -> ExitCode {
     }
     stage::run_with::<Shared<Watched>>(&[
         ("not_eight_bytes_of_a_thousand_files_or_of_their_own_names_leave_the_box", |it| it.run(quiet)),
+        ("a_build_that_leaks_is_found_and_the_couriers_walls_hold_it", |it| it.run(leaking_build)),
         ("a_leak_in_each_form_and_on_each_way_is_found", |it| it.run(leaks)),
     ])
 }
@@ -152,6 +153,29 @@ impl Watched {
         Ok(all)
     }
 
+    /// The canaries in all of that: in which text, and what was found there.
+    fn found(&mut self, file: &[u8], talks: &Talks) -> Result<Vec<(String, Found)>> {
+        let left = self.left(file, talks)?;
+        let bytes: usize = left.iter().map(|(_, bytes)| bytes.len()).sum();
+        println!("{} texts of {bytes} bytes in all are searched", left.len());
+        Ok(left.into_iter().filter_map(|(what, text)| Some((what, self.searcher.search(&text)?))).collect())
+    }
+
+    /// What the region was sent, over all connections.
+    fn said(&self) -> Vec<Vec<u8>> {
+        self.site.desk.region().recorder().streams().into_iter().map(|stream| stream.up).collect()
+    }
+
+    fn until_written(&mut self, what: &str, is_so: impl Fn(&Searcher, &[u8]) -> bool) -> Result<()> {
+        let deadline = self.site.machine().deadline(Duration::from_secs(120));
+        let seen = deadline.poll(|| {
+            let journal = self.journal()?;
+            Ok::<_, stayput_desk::Error>(is_so(&self.searcher, &journal).then_some(()))
+        })?;
+        assert!(seen.is_some(), "{what}: not within {:?}", deadline.allowed);
+        Ok(())
+    }
+
     fn journal(&mut self) -> Result<Vec<u8>> {
         let all = ["journalctl", "--no-pager", "--all", "--output=cat"];
         Ok(self.site.machine().probe()?.output(&all)?.into_bytes())
@@ -230,13 +254,7 @@ fn quiet(watched: &mut Watched) -> Result<()> {
             stream.name
         );
     }
-    let left = watched.left(&file, &talked)?;
-    let bytes: usize = left.iter().map(|(_, bytes)| bytes.len()).sum();
-    at(&format!("{} texts of {bytes} bytes in all are searched", left.len()));
-    let found: Vec<_> = left
-        .iter()
-        .filter_map(|(what, text)| watched.searcher.search(text).map(|found| (what, found)))
-        .collect();
+    let found = watched.found(&file, &talked)?;
     assert!(found.is_empty(), "{found:?}");
     at("nothing was found");
     Ok(())
@@ -252,6 +270,67 @@ fn call(site: &mut Site, door: &Door, account: Account, commands: &str) -> Resul
     })?;
     assert_eq!(good, Some(true), "{}", call.said());
     Ok(())
+}
+
+/// Where systemd finds what a unit has beyond its file, until the next start.
+const DROP_INS: &str = "/run/systemd/system/stayput-courier.service.d";
+/// The courier's unit with the leaking build in it.
+const LEAKING: &str = "[Service]\nExecStart=\nExecStart=/run/leaker worker courier\n";
+/// What is taken away from around the courier, so that it can read what waits: the wall of mounts, and that of permissions.
+const WITHOUT_WALLS: &str = "InaccessiblePaths=\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\nAmbientCapabilities=CAP_DAC_READ_SEARCH\n";
+
+fn leaking_build(watched: &mut Watched) -> Result<()> {
+    const PROGRAM: &str = "/run/leaker";
+    let program = std::fs::read(stage::input("STAYPUT_LEAKER")).expect("the leaking build");
+    let probe = watched.site.machine().probe()?;
+    probe.create(PROGRAM, &program)?;
+    // The box has neither a shell nor what goes with it.
+    probe.create("/run/leaker.conf", format!("z {PROGRAM} 0755\nd {DROP_INS} 0755\n").as_bytes())?;
+    probe.output(&["systemd-tmpfiles", "--create", "/run/leaker.conf"])?;
+    // Where a canary was found before, it is no news: `quiet` has found none.
+    let found = |watched: &mut Watched| {
+        let file = watched.packets();
+        let talks = watched.talks(&file);
+        assert!(talks.strangers.is_empty(), "it keeps to TLS with the region: {:?}", talks.strangers);
+        watched.found(&file, &talks)
+    };
+
+    courier_with(watched, LEAKING)?;
+    let refused = b"leaker: /data/source: Permission denied";
+    watched.until_written("the leaking build was refused the folder twice", |_, journal| {
+        journal.windows(refused.len()).filter(|line| line == refused).count() >= 2
+    })?;
+    works(watched, "held.csv")?;
+    assert_eq!(found(watched)?, [], "behind the courier's walls");
+
+    courier_with(watched, &format!("{LEAKING}{WITHOUT_WALLS}"))?;
+    watched.until_written("the leaking build has written", |canaries, journal| {
+        canaries.search(journal).is_some()
+    })?;
+    works(watched, "leaked.csv")?;
+    let found = found(watched)?;
+    let texts: Vec<_> = found.iter().map(|(what, found)| format!("{what}: {found:?}")).collect();
+    println!("of a build that leaks:\n  {}", texts.join("\n  "));
+    for way in ["what the region was sent", "the body of request", "the journal"] {
+        assert!(found.iter().any(|(what, _)| what.starts_with(way)), "not in {way}: {found:?}");
+    }
+    courier_with(watched, "")
+}
+
+/// The courier, started anew with this in its unit.
+fn courier_with(watched: &mut Watched, text: &str) -> Result<()> {
+    let probe = watched.site.machine().probe()?;
+    probe.create(&format!("{DROP_INS}/90-test.conf"), text.as_bytes())?;
+    probe.output(&["systemctl", "daemon-reload"])?;
+    probe.output(&["systemctl", "restart", "stayput-courier.service"])?;
+    Ok(())
+}
+
+/// A file is ordered and processed.
+fn works(watched: &mut Watched, name: &str) -> Result<()> {
+    watched.site.put_all([(name.to_owned(), content(7))])?;
+    watched.site.order([name])?;
+    watched.site.until("a file is processed meanwhile", |site| Ok(site.moved()?.contains(name)))
 }
 
 /// Eight bytes of the canaries in each form that leaks have to be found in.
@@ -368,17 +447,17 @@ fn under_tls(watched: &mut Watched) -> Result<()> {
 
 /// The other way: the courier asks for an object whose key is the canary, and writes it as addresses are written.
 fn upwards(watched: &mut Watched) -> Result<()> {
-    let said = |watched: &Watched| {
-        let streams = watched.site.desk.region().recorder().streams();
-        joined(streams.iter().map(|stream| &stream.up))
-    };
-    assert_eq!(watched.searcher.search(&said(watched)), None);
+    let before = watched.said();
     let key: String = CONTENT[3..11].bytes().map(|byte| format!("%{byte:02X}")).collect();
     let object = format!(r#"{{"bucket":{{"name":"{BUCKET}"}},"object":{{"key":"{key}"}}}}"#);
     let record = format!(r#"{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{object}}}"#);
     watched.site.order([format!(r#"{{"Records":[{record}]}}"#)])?;
     let deadline = watched.site.machine().deadline(Duration::from_secs(60));
-    let found = deadline.poll(|| Ok::<_, stayput_desk::Error>(watched.searcher.search(&said(watched))))?;
+    let found = deadline.poll(|| {
+        let said = watched.said();
+        let new = said.iter().enumerate().map(|(number, up)| &up[before.get(number).map_or(0, Vec::len)..]);
+        Ok::<_, stayput_desk::Error>(watched.searcher.search(&joined(new)))
+    })?;
     println!("under TLS, upwards: {found:?}");
     assert!(found.is_some(), "the courier has asked for nothing, or was not heard");
     Ok(())
@@ -386,16 +465,11 @@ fn upwards(watched: &mut Watched) -> Result<()> {
 
 /// Something on the box writes it down.
 fn into_the_log(watched: &mut Watched) -> Result<()> {
-    let before = watched.journal()?;
-    assert_eq!(watched.searcher.search(&before), None);
-    let line = format!("stayput: could not open {}\n", &NAME[3..15]);
+    const BEGINNING: &str = "could not open ";
+    let line = format!("stayput: {BEGINNING}{}\n", &NAME[3..15]);
     watched.site.machine().probe()?.write("/dev/kmsg", line.as_bytes())?;
-    let deadline = watched.site.machine().deadline(Duration::from_secs(60));
-    let found = deadline.poll(|| {
-        let journal = watched.journal()?;
-        Ok::<_, stayput_desk::Error>(watched.searcher.search(&journal))
-    })?;
-    println!("into the log: {found:?}");
-    assert!(found.is_some(), "the line is not in the journal");
-    Ok(())
+    watched.until_written("the line is found in the journal", |canaries, journal| {
+        let mut lines = journal.split(|byte| *byte == b'\n').filter(|line| line.starts_with(BEGINNING.as_bytes()));
+        lines.any(|line| canaries.search(line).is_some())
+    })
 }

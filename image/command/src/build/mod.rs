@@ -42,6 +42,9 @@ const FEATURES: &[&str] = &["base", "door", "engine", "kernel", "loader", QEMU];
 const QEMU: &str = "qemu";
 /// The loader of the board's 32-bit sibling, for a test.
 const H3: &str = "test-h3";
+/// The tests' programs for the box: their eyes there, and the box's own program with a leak in it.
+const PROBE: &str = "stayput-probe";
+const LEAKER: &str = "stayput-leaker";
 /// Those of them whose packages make up the root file system.
 const ROOT_FEATURES: &[&str] = &["base", "door", "engine"];
 
@@ -256,15 +259,19 @@ fn already_built(output: &Path, inputs: &str) -> Option<Manifest> {
 pub fn test_inputs(tree: &SourceTree, args: &BuildArgs, steps: &mut Steps) -> anyhow::Result<()> {
     let (output, _) = build(tree, args, steps)?;
     let supply = Supply::open(tree, &args.mirror, args.offline)?;
-    let (_, programs) = compile(tree, args, &supply, &["stayput-probe"], steps)?;
-    let probe = programs.first().context("the probe has no program")?;
+    let (_, programs) = compile(tree, args, &supply, &[PROBE, LEAKER], steps)?;
+    let program = |name: &str| {
+        let made = programs.iter().find(|program| program.name == name);
+        made.map(|program| &program.path).with_context(|| format!("{name} has no program"))
+    };
     let h3 = output.join("h3-spl.bin");
     let packages = supply.read(&[H3], &())?;
     std::fs::write(&h3, supply.taken(H3, &packages)?)?;
     for (name, path) in [
         ("STAYPUT_IMAGE", &output.join("sdcard.img")),
         ("STAYPUT_UBOOT", &output.join(slot::QEMU_UBOOT)),
-        ("STAYPUT_PROBE", &probe.path),
+        ("STAYPUT_PROBE", program(PROBE)?),
+        ("STAYPUT_LEAKER", program(LEAKER)?),
         ("STAYPUT_H3_SPL", &h3),
     ] {
         println!("{name}='{}'", path.display());
