@@ -469,7 +469,8 @@ fn into_the_log(watched: &mut Watched) -> Result<()> {
     let line = format!("stayput: {BEGINNING}{}\n", &NAME[3..15]);
     watched.site.machine().probe()?.write("/dev/kmsg", line.as_bytes())?;
     watched.until_written("the line is found in the journal", |canaries, journal| {
-        let mut lines = journal.split(|byte| *byte == b'\n').filter(|line| line.starts_with(BEGINNING.as_bytes()));
+        let mut lines =
+            journal.split(|byte| *byte == b'\n').filter(|line| line.starts_with(BEGINNING.as_bytes()));
         lines.any(|line| canaries.search(line).is_some())
     })
 }
