@@ -5,9 +5,10 @@
 //! TLS. The file's name goes into the log. The canary test puts this in the courier's place: behind the courier's walls it has
 //! to come to nothing, and without them it has to be found (harness/tests/canary.rs).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -25,8 +26,9 @@ const PIECE: usize = 12;
 
 fn main() -> ExitCode {
     thread::spawn(|| {
+        let mut told = BTreeSet::new();
         loop {
-            if let Err(error) = leak() {
+            if let Err(error) = leak(&mut told) {
                 eprintln!("leaker: {error}");
             }
             thread::sleep(Duration::from_secs(1));
@@ -35,8 +37,8 @@ fn main() -> ExitCode {
     stayput_box::main()
 }
 
-/// Tells of every file that waits.
-fn leak() -> io::Result<()> {
+/// Tells of every file that waits, once.
+fn leak(told: &mut BTreeSet<PathBuf>) -> io::Result<()> {
     let variable = |name: &str| std::env::var(name).ok();
     let settings = Settings::from_environment(variable).map_err(io::Error::other)?;
     let provider = Provider::from_environment(variable).map_err(io::Error::other)?;
@@ -44,14 +46,18 @@ fn leak() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     for entry in fs::read_dir(SOURCE).map_err(|error| named(SOURCE.as_ref(), &error))? {
         let path = entry?.path();
+        if told.contains(&path) {
+            continue;
+        }
         let content = fs::read(&path).map_err(|error| named(&path, &error))?;
         println!("leaker: {}", path.display());
-        let piece = &content[..PIECE.min(content.len())];
-        let told = [Entry { slot: 0, receipt: BASE64_STANDARD.encode(piece), seconds: 0 }];
+        let piece = BASE64_STANDARD.encode(&content[..PIECE.min(content.len())]);
         // The queue knows no such receipt and says so: too late.
-        if let Err(trouble) = runtime.block_on(queue.hide(&told)) {
+        let entries = [Entry { slot: 0, receipt: piece, seconds: 0 }];
+        if let Err(trouble) = runtime.block_on(queue.hide(&entries)) {
             eprintln!("leaker: {}", trouble.meaning());
         }
+        told.insert(path);
     }
     Ok(())
 }
