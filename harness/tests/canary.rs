@@ -41,6 +41,7 @@ use stayput_canary::capture::packets;
 use stayput_canary::talk::{Parties, Talk, Talks, talks};
 use stayput_canary::{Found, Searcher, joined};
 use stayput_desk::{Account, Door};
+use stayput_harness::Credential;
 use stayput_health::Code;
 use stayput_region::http::request;
 
@@ -83,10 +84,12 @@ impl Start for Watched {
             std::env::var_os("STAYPUT_SCRATCH").map_or_else(|| PathBuf::from("/var/tmp"), PathBuf::from);
         let capture = place.join("stayput-desk/packets.pcap");
         let door = Door::new(&place.join("stayput-desk/door"))?;
+        let unconfined = Credential::unit(UNCONFINED, WITHOUT_WALLS)?;
         let site = Site::open(|plan| {
             plan.door = Some(door.public().to_owned());
             plan.options.forwards = vec![DOOR];
             plan.options.capture = Some(capture.clone());
+            plan.options.credentials = vec![unconfined];
             plan.worker.suffix = Some(format!("_{NAME}"));
         })?;
         // The canary again and again: eight bytes may also be of its end and its beginning.
@@ -272,21 +275,26 @@ fn call(site: &mut Site, door: &Door, account: Account, commands: &str) -> Resul
     Ok(())
 }
 
-/// Where systemd finds what a unit has beyond its file, until the next start.
-const DROP_INS: &str = "/run/systemd/system/stayput-courier.service.d";
-/// The courier's unit with the leaking build in it.
-const LEAKING: &str = "[Service]\nExecStart=\nExecStart=/run/leaker worker courier\n";
-/// What is taken away from around the courier, so that it can read what waits: the wall of mounts, and that of permissions.
-const WITHOUT_WALLS: &str = "InaccessiblePaths=\nCapabilityBoundingSet=CAP_DAC_READ_SEARCH\nAmbientCapabilities=CAP_DAC_READ_SEARCH\n";
+/// A courier without walls: the same user with the same settings, and nothing of the baseline; it may read everything. Short, as
+/// names of credentials have to be.
+const UNCONFINED: &str = "l.service";
+const WITHOUT_WALLS: &str = "[Service]\nType=exec\nUser=stayput-courier\nSupplementaryGroups=stayput\n\
+    EnvironmentFile=/run/stayput/courier.env\nExecStart=/usr/lib/stayput/box worker courier\n\
+    AmbientCapabilities=CAP_DAC_READ_SEARCH\n";
 
+/// The build that leaks takes the place of the box's program, for whoever is started from then on.
 fn leaking_build(watched: &mut Watched) -> Result<()> {
+    const COURIER: &str = "stayput-courier.service";
+    const PLACE: &str = "/usr/lib/stayput/box";
     const PROGRAM: &str = "/run/leaker";
     let program = std::fs::read(stage::input("STAYPUT_LEAKER")).expect("the leaking build");
     let probe = watched.site.machine().probe()?;
     probe.create(PROGRAM, &program)?;
     // The box has neither a shell nor what goes with it.
-    probe.create("/run/leaker.conf", format!("z {PROGRAM} 0755\nd {DROP_INS} 0755\n").as_bytes())?;
+    probe.create("/run/leaker.conf", format!("z {PROGRAM} 0755\n").as_bytes())?;
     probe.output(&["systemd-tmpfiles", "--create", "/run/leaker.conf"])?;
+    probe.output(&["mount", "--bind", PROGRAM, PLACE])?;
+    watched.site.put_all([(format!("{NAME}-seen.csv"), content(9))])?;
     // All that `quiet` has searched and found clean, and what has come since.
     let found = |watched: &mut Watched| {
         let file = watched.packets();
@@ -295,7 +303,7 @@ fn leaking_build(watched: &mut Watched) -> Result<()> {
         watched.found(&file, &talks)
     };
 
-    courier_with(watched, LEAKING)?;
+    watched.site.machine().probe()?.output(&["systemctl", "restart", COURIER])?;
     let refused = b"leaker: /data/source: Permission denied";
     watched.until_written("the leaking build was refused the folder twice", |_, journal| {
         journal.windows(refused.len()).filter(|line| line == refused).count() >= 2
@@ -303,7 +311,9 @@ fn leaking_build(watched: &mut Watched) -> Result<()> {
     works(watched, "held.csv")?;
     assert_eq!(found(watched)?, [], "behind the courier's walls");
 
-    courier_with(watched, &format!("{LEAKING}{WITHOUT_WALLS}"))?;
+    let probe = watched.site.machine().probe()?;
+    probe.output(&["systemctl", "stop", COURIER])?;
+    probe.output(&["systemctl", "start", UNCONFINED])?;
     watched.until_written("the leaking build has written", |canaries, journal| {
         canaries.search(journal).is_some()
     })?;
@@ -315,18 +325,10 @@ fn leaking_build(watched: &mut Watched) -> Result<()> {
         println!("{way}: {there:?}");
         assert!(there.is_some(), "not in {way}, but in {:?}", found.first());
     }
-    courier_with(watched, "")
-}
-
-/// The courier, started anew with this in its unit.
-fn courier_with(watched: &mut Watched, text: &str) -> Result<()> {
-    const UNIT: &str = "stayput-courier.service";
     let probe = watched.site.machine().probe()?;
-    // Process 1 is busy while it reads all units again, and the watchdog waits: nobody else shall want the processor then.
-    probe.output(&["systemctl", "stop", UNIT])?;
-    probe.create(&format!("{DROP_INS}/90-test.conf"), text.as_bytes())?;
-    probe.output(&["systemctl", "daemon-reload"])?;
-    probe.output(&["systemctl", "start", UNIT]).map(drop).map_err(Into::into)
+    probe.output(&["systemctl", "stop", UNCONFINED])?;
+    probe.output(&["umount", "--lazy", PLACE])?;
+    probe.output(&["systemctl", "start", COURIER]).map(drop).map_err(Into::into)
 }
 
 /// A file is ordered and processed.

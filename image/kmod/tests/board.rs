@@ -169,7 +169,7 @@ fn the_lists_of_the_tree_close_and_their_sizes_are_these() {
         assert_eq!(selection.load_order.len(), selection.modules.len());
         sizes.insert(what, plain);
     }
-    // /init unpacks all of it into memory on a 512 MB board.
-    assert!(sizes["initramfs"] < 4 << 20, "{sizes:?}");
+    // The kernel unpacks all of it into memory on a 512 MB board, and init frees it when it hands over.
+    assert!(sizes["initramfs"] < 5 << 20, "{sizes:?}");
     assert!(sizes["root"] < 16 << 20, "{sizes:?}");
 }
