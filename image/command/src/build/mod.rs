@@ -42,11 +42,11 @@ const FEATURES: &[&str] = &["base", "door", "engine", "kernel", "loader", QEMU];
 const QEMU: &str = "qemu";
 /// The loader of the board's 32-bit sibling, for a test.
 const H3: &str = "test-h3";
+/// Those of them whose packages make up the root file system.
+const ROOT_FEATURES: &[&str] = &["base", "door", "engine"];
 /// The tests' programs for the box: their eyes there, and the box's own program with a leak in it.
 const PROBE: &str = "stayput-probe";
 const LEAKER: &str = "stayput-leaker";
-/// Those of them whose packages make up the root file system.
-const ROOT_FEATURES: &[&str] = &["base", "door", "engine"];
 
 /// The features whose packages are in the image.
 fn image_features() -> Vec<&'static str> {
