@@ -3,10 +3,14 @@
 //! `bench QUEUE WORKER FOLDER ORDERS RUNS [NAME=COMMAND ...]`: QUEUE is the emulator's program, WORKER ours, FOLDER the place for
 //! files (on tmpfs, on a disk); each COMMAND is a rival, started with the original worker's variables.
 //!
+//! `bench QUEUE WORKER FOLDER ORDERS RUNS among FILES`: ours alone, in turns among ten other files in the source folder and among
+//! so many, compared run by run, for a machine's speed changes by more from one minute to the next than what is looked for.
+//!
 //! Each run has an emulator and folders of its own. Time counts from the first file that arrives to the last message that is
 //! deleted; CPU is what the processes used in that time, to the nanosecond, from the scheduler.
 
 use std::error::Error;
+use std::fmt;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
@@ -23,6 +27,9 @@ type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// Longer than the slowest rival needs.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// "Ten files".
+const FEW: usize = 10;
 
 /// Who is measured.
 enum Subject {
@@ -44,8 +51,14 @@ fn main() -> Result<()> {
     let mut next = |what: &str| arguments.next().ok_or_else(|| format!("{what} is missing"));
     let (queue, worker, folder) = (next("QUEUE")?, next("WORKER")?, PathBuf::from(next("FOLDER")?));
     let (orders, runs) = (next("ORDERS")?.parse::<usize>()?, next("RUNS")?.parse::<usize>()?);
+    let place = folder.join(format!("stayput-bench-{}", std::process::id()));
     let mut subjects = vec![Subject::Ours(PathBuf::from(worker))];
-    for rival in arguments {
+    let mut others = arguments.peekable();
+    if others.next_if_eq("among").is_some() {
+        let files = others.next().ok_or("how many FILES?")?.parse::<usize>()?;
+        return in_a_place(&place, |place| among(&queue, place, &subjects[0], orders, runs, files));
+    }
+    for rival in others {
         let (name, command) = rival.split_once('=').ok_or("a rival is NAME=COMMAND")?;
         subjects.push(Subject::Rival(name.to_owned(), command.to_owned()));
     }
@@ -53,7 +66,8 @@ fn main() -> Result<()> {
     println!("{:<26} {:>9} {:>12} {:>10} {:>11}", "", "orders/s", "CPU s/1,000", "peak MB", "calls/order");
     for subject in &subjects {
         for _ in 0..runs {
-            println!("{:<26} {}", subject.name(), measure(&queue, &folder, subject, orders)?);
+            let measured = in_a_place(&place, |place| measure(&queue, place, subject, orders))?;
+            println!("{:<26} {measured}", subject.name());
         }
     }
     Ok(())
@@ -71,17 +85,75 @@ impl Drop for Running {
     }
 }
 
-fn measure(queue: &str, folder: &Path, subject: &Subject, orders: usize) -> Result<String> {
-    let place = folder.join(format!("stayput-bench-{}", std::process::id()));
-    fs::create_dir_all(&place)?;
-    let measured = measure_in(queue, &place, subject, orders);
-    fs::remove_dir_all(&place)?;
-    measured
+/// What `work` makes in that folder is gone afterwards.
+fn in_a_place<T>(place: &Path, work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    fs::create_dir_all(place)?;
+    let done = work(place);
+    let removed = fs::remove_dir_all(place);
+    let done = done?;
+    removed?;
+    Ok(done)
 }
 
-fn measure_in(queue: &str, place: &Path, subject: &Subject, orders: usize) -> Result<String> {
+/// What so many files more in the source folder add to the cost of an order.
+fn among(queue: &str, place: &Path, ours: &Subject, orders: usize, runs: usize, files: usize) -> Result<()> {
+    let counts = [FEW, files];
+    let places = counts.map(|count| place.join(format!("among-{count}")));
+    for (place, count) in places.iter().zip(counts) {
+        fs::create_dir_all(place.join("source"))?;
+        (0..count).try_for_each(|number| fs::write(place.join(format!("source/bystander-{number}")), ""))?;
+    }
+    rustix::fs::sync();
+    let mut cpu = [Vec::new(), Vec::new()];
+    for run in 0..runs {
+        // Each of them is first in every other run.
+        for which in [run % 2, 1 - run % 2] {
+            cpu[which].push(measure(queue, &places[which], ours, orders)?.cpu);
+            for made in ["destination", "ledger", "health"] {
+                fs::remove_dir_all(places[which].join(made))?;
+            }
+        }
+    }
+    println!("{orders} orders, {runs} runs in turns, files in {}", place.display());
+    for (count, cpu) in counts.iter().zip(&cpu) {
+        println!("among {count:7} other files: {:.4} CPU-s per 1,000 in the middle", quarter(cpu, 2));
+    }
+    let more: Vec<_> = cpu[0].iter().zip(&cpu[1]).map(|(few, many)| (many / few - 1.0) * 100.0).collect();
+    let [low, middle, high] = [1, 2, 3].map(|number| quarter(&more, number));
+    println!("{middle:+.1} % in the middle, half of the runs between {low:+.1} and {high:+.1} %");
+    Ok(())
+}
+
+/// The value that so many quarters of them lie below.
+fn quarter(values: &[f64], number: usize) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len().saturating_sub(1) * number / 4).copied().unwrap_or_default()
+}
+
+/// One run.
+struct Measured {
+    /// Orders a second.
+    rate: f64,
+    /// CPU seconds per 1,000.
+    cpu: f64,
+    /// MB, process by process.
+    peaks: Vec<f64>,
+    /// For each order.
+    calls: Option<f64>,
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let peaks: Vec<_> = self.peaks.iter().map(|peak| format!("{peak:.1}")).collect();
+        let calls = self.calls.map_or("-".to_owned(), |calls| format!("{calls:.3}"));
+        write!(f, "{:>9.0} {:>12.4} {:>10} {calls:>11}", self.rate, self.cpu, peaks.join("+"))
+    }
+}
+
+fn measure(queue: &str, place: &Path, subject: &Subject, orders: usize) -> Result<Measured> {
     for name in ["source", "destination", "ledger", "health"] {
-        fs::create_dir(place.join(name))?;
+        fs::create_dir_all(place.join(name))?;
     }
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let emulator = Command::new(queue).arg(&address).stdout(Stdio::null()).spawn()?;
@@ -113,17 +185,9 @@ fn measure_in(queue: &str, place: &Path, subject: &Subject, orders: usize) -> Re
     if moved != orders {
         return Err(format!("{moved} of {orders} files are at the destination").into());
     }
-    let calls = calls(running, place, subject);
-    let thousands = orders as f64 / 1000.0;
-    let peaks: Vec<_> = peaks.iter().map(|peak| format!("{peak:.1}")).collect();
-    let calls = calls.map_or("-".to_owned(), |calls| format!("{:.3}", calls as f64 / orders as f64));
-    Ok(format!(
-        "{:>9.0} {:>12.4} {:>10} {:>11}",
-        orders as f64 / taken,
-        used / thousands,
-        peaks.join("+"),
-        calls
-    ))
+    let calls = calls(running, place, subject).map(|calls| calls as f64 / orders as f64);
+    let orders = orders as f64;
+    Ok(Measured { rate: orders / taken, cpu: used * 1000.0 / orders, peaks, calls })
 }
 
 fn patient(since: Instant) -> Result<()> {
