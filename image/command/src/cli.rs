@@ -309,9 +309,10 @@ pub struct RegionLocalArgs {
     /// What its names lead to: the address of this machine as the box sees it (default: --listen)
     #[arg(long, value_name = "ADDRESS")]
     pub address: Option<Ipv4Addr>,
-    /// Where an emulator of SQS, S3 and logs listens, for example 127.0.0.1:4566; without it they are not there
+    /// With an emulator of SQS, S3 and logs: the one that listens there, or without a value the one that scripts/emulator
+    /// has installed, which ends with the region
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub emulator: Option<SocketAddr>,
+    pub emulator: Option<Option<SocketAddr>>,
     /// Let requests through to the emulator whose signature is of no session of this region
     #[arg(long, requires = "emulator")]
     pub lenient: bool,

@@ -21,6 +21,8 @@ pub enum Code {
     Storage = 6,
     /// A tool of the machine is missing (QEMU, rustup).
     Missing = 7,
+    /// Somebody asked for the end; a signal that nothing catches gives the same in a shell.
+    Interrupted = 130,
 }
 
 /// Every code with its sentence, in the order of `--help`.
@@ -32,12 +34,20 @@ pub const TABLE: &[(Code, &str)] = &[
     (Code::Network, "the network or the mirror could not be reached"),
     (Code::Storage, "disk full, or a file could not be read or written"),
     (Code::Missing, "a program that this machine must have is missing"),
+    (Code::Interrupted, "interrupted (Ctrl-C)"),
 ];
 
 /// The table as the tail of `--help`.
 pub fn help() -> String {
-    let rows = TABLE.iter().map(|(code, text)| format!("  {}  {text}\n", *code as u8));
-    format!("Exit codes:\n  0  done\n{}  130  interrupted (Ctrl-C)", rows.collect::<String>())
+    let rows: Vec<_> = TABLE.iter().map(|(code, text)| format!("  {}  {text}", *code as u8)).collect();
+    format!("Exit codes:\n  0  done\n{}", rows.join("\n"))
+}
+
+/// The command that is running, for whoever has more rights: root has no cargo on its path.
+pub fn with_sudo() -> String {
+    let program = std::env::current_exe().unwrap_or_else(|_| "stayput".into());
+    let words: Vec<_> = std::env::args().skip(1).collect();
+    format!("sudo {} {}", program.display(), words.join(" "))
 }
 
 /// A failure whose exit code is not the general one.

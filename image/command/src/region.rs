@@ -1,13 +1,15 @@
 //! `stayput region local`: a stand-in region on this desk, until Ctrl-C; lines on standard input change it while it runs.
 
 use std::io::BufRead as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use stayput_desk::Emulator;
+use stayput_harness::Patience;
 use stayput_region::{Keep, Plan, Region, words};
 
 use crate::cli::RegionLocalArgs;
@@ -19,13 +21,20 @@ pub fn local(
     tree: impl FnOnce() -> anyhow::Result<SourceTree>,
     args: &RegionLocalArgs,
 ) -> anyhow::Result<()> {
-    let folder = match &args.out {
-        Some(folder) => folder.clone(),
-        None => tree()?.root().join("output/region"),
+    let starts_emulator = args.emulator == Some(None);
+    let tree = if args.out.is_none() || starts_emulator { Some(tree()?) } else { None };
+    let folder = match (&args.out, &tree) {
+        (None, Some(tree)) => tree.root().join("output/region"),
+        (out, _) => out.clone().unwrap_or_default(),
     };
     // Before anything else: what is asked to end while it starts ends, too.
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .context("could not watch for Ctrl-C")?;
+    // It ends with this function.
+    let _emulator = match &tree {
+        Some(tree) if starts_emulator => Some(emulator(&tree.emulator(), &folder)?),
+        _ => None,
+    };
     let region =
         Region::start(plan(args, &folder)?).map_err(|error| Fault::new(Code::Failed, error.to_string()))?;
     let authority = folder.join("ca.pem");
@@ -55,6 +64,23 @@ pub fn local(
     Ok(())
 }
 
+/// Starts the emulator that is installed in this tree.
+fn emulator(program: &Path, folder: &Path) -> anyhow::Result<Emulator> {
+    let at = Emulator::address();
+    if !program.is_file() {
+        let missing = format!("no emulator at {}: scripts/emulator ministack installs it", program.display());
+        return Err(Fault::new(Code::Missing, missing).into());
+    }
+    if TcpStream::connect(at).is_ok() {
+        let taken = format!("something listens at {at} already: end it, or name it with --emulator {at}");
+        return Err(Fault::new(Code::Failed, taken).into());
+    }
+    std::fs::create_dir_all(folder).with_context(|| format!("could not make {}", folder.display()))?;
+    let mut emulator = Emulator::start(program, &folder.join("emulator.log"))?;
+    emulator.wait(Patience::from_env())?;
+    Ok(emulator)
+}
+
 fn plan(args: &RegionLocalArgs, folder: &Path) -> anyhow::Result<Plan> {
     let name: stayput_config::Region = args
         .region
@@ -67,7 +93,7 @@ fn plan(args: &RegionLocalArgs, folder: &Path) -> anyhow::Result<Plan> {
         dns: Some(at(args.dns_port)),
         time: Some(at(args.time_port)),
         address: args.address.unwrap_or(args.listen),
-        emulator: args.emulator,
+        emulator: args.emulator.map(|at| at.unwrap_or_else(Emulator::address)),
         lenient: args.lenient,
         keep: Keep::Folder(folder.join("streams")),
         ..Plan::on_loopback(&args.region)

@@ -57,10 +57,7 @@ fn console(options: &Options) -> anyhow::Result<()> {
 }
 
 fn plan(tree: &SourceTree, args: &RunArgs, options: Options) -> anyhow::Result<Plan> {
-    let emulator = match &args.emulator {
-        Some(program) => program.clone(),
-        None => tree.root().join("output/emulators/ministack/bin/ministack"),
-    };
+    let emulator = args.emulator.clone().unwrap_or_else(|| tree.emulator());
     if !emulator.is_file() {
         let missing = format!(
             "the emulator of the region's queues is not at {}; scripts/emulator ministack installs it, --alone does without",
@@ -78,7 +75,7 @@ fn script(tour: &mut Tour, told: &Told) -> anyhow::Result<()> {
     let mut shown = 0;
     while !tour.is_over() {
         if told.to_end() {
-            return Err(Fault::new(Code::Failed, "ended before the tour was over").into());
+            return Err(Fault::new(Code::Interrupted, "ended before the tour was over").into());
         }
         if let Some(status) = tour.desk().machine().ended_by_itself() {
             anyhow::bail!("QEMU ended with {status} in the middle of the tour");

@@ -47,6 +47,11 @@ impl SourceTree {
         &self.root
     }
 
+    /// Where `scripts/emulator ministack` puts the emulator of the region's queues and store.
+    pub fn emulator(&self) -> PathBuf {
+        self.root.join("output/emulators/ministack/bin/ministack")
+    }
+
     /// Where the build for a board lands.
     pub fn output(&self, board: &str) -> PathBuf {
         self.root.join("output").join(board)

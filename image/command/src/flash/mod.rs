@@ -8,7 +8,7 @@ mod write;
 use std::fs::File;
 use std::io::{BufRead, IsTerminal, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -16,7 +16,7 @@ use rustix::fs::OFlags;
 use stayput_card::{Layout, mbr};
 
 use crate::cli::FlashArgs;
-use crate::exit::{Code, Fault};
+use crate::exit::{Code, Fault, with_sudo};
 use crate::image_file::ImageFile;
 use crate::manifest::Manifest;
 use crate::progress::Steps;
@@ -238,14 +238,7 @@ fn open_exclusively(path: &Path) -> anyhow::Result<File> {
     };
     opened.map_err(|error| match error.kind() {
         std::io::ErrorKind::PermissionDenied => {
-            let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("stayput"));
-            let words: Vec<_> = std::env::args().skip(1).collect();
-            let message = format!(
-                "no permission to write to {}: run `sudo {} {}`",
-                path.display(),
-                program.display(),
-                words.join(" ")
-            );
+            let message = format!("no permission to write to {}: run `{}`", path.display(), with_sudo());
             Fault::new(Code::Storage, message).into()
         }
         std::io::ErrorKind::ResourceBusy => usage(format!(

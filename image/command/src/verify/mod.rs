@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::cli::VerifyArgs;
-use crate::exit::{Code, Fault};
+use crate::exit::{Code, Fault, with_sudo};
 use crate::image_file::ImageFile;
 use crate::manifest::Manifest;
 use crate::progress::Steps;
@@ -113,7 +113,7 @@ fn open_card(path: &Path) -> anyhow::Result<(File, u64)> {
     let failed = || format!("could not read {}", path.display());
     let mut file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-            let message = format!("no permission to read {}: run it again with sudo", path.display());
+            let message = format!("no permission to read {}: run `{}`", path.display(), with_sudo());
             return Err(Fault::new(Code::Storage, message).into());
         }
         opened => opened.with_context(failed)?,
