@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         ("a_killed_courier_or_mover_changes_the_light_and_is_back_by_itself", worker_killed),
         ("a_light_that_is_taken_away_is_said_once_and_used_again_when_it_is_back", light_taken_away),
         ("the_box_that_was_asked_for_shows_itself_and_stops_by_itself", located),
+        ("a_start_that_fails_is_shown_at_once", failed_start),
         ("wired_lights_blink_on_their_lines_and_a_line_in_use_is_said_once", wired),
     ]);
     if alone == ExitCode::SUCCESS { shared } else { alone }
@@ -156,6 +157,23 @@ fn located(machine: &mut Machine) -> Result<()> {
     assert_shows(machine, Code::Locate)?;
     wait_for_verdict(machine, Code::Running, Duration::from_secs(90))?;
     assert!(!machine.probe()?.exists("/run/stayput/ask/locate")?);
+    Ok(())
+}
+
+/// A unit that is no part of ours.
+const FAILS: &[u8] = b"[Service]\nType=oneshot\nExecStart=/usr/bin/umount /nowhere\n";
+
+fn failed_start(machine: &mut Machine) -> Result<()> {
+    silence_the_parts(machine)?;
+    // From its start on it asks for the system's state every three minutes: what it shows before then, it was told.
+    machine.probe()?.output(&["systemctl", "restart", "stayput-status.service"])?;
+    let asked = machine.probe()?.uptime()?;
+    wait_for_verdict(machine, Code::Running, Duration::from_secs(30))?;
+    machine.probe()?.create("/run/systemd/system/fails.service", FAILS)?;
+    machine.probe()?.run(&["systemctl", "start", "fails.service"])?;
+    wait_for_verdict(machine, Code::PartDegraded, Duration::from_secs(30))?;
+    let told = machine.probe()?.uptime()? - asked;
+    assert!(told < 150.0, "after {told} s it may as well have asked");
     Ok(())
 }
 

@@ -32,6 +32,11 @@ pub struct Depth {
 impl Depth {
     /// Nothing anywhere.
     pub const EMPTY: Self = Self { visible: 0, hidden: 0, aside: 0 };
+
+    /// Every message, wherever it is.
+    pub fn all(self) -> u64 {
+        self.visible + self.hidden + self.aside
+    }
 }
 
 impl Queue {

@@ -53,23 +53,29 @@ impl<T> Default for Shared<T> {
 }
 
 impl<T: Start> Shared<T> {
-    /// Runs a test on the box. One that fails shows what there was to be seen, and takes the box away with it.
+    /// Runs a test on the box. One that fails takes the box away with it.
     pub fn run(&mut self, test: fn(&mut T) -> Result<()>) -> stayput_harness::Result<()> {
-        if self.0.is_none() {
-            self.0 = Some(T::start().map_err(told)?);
-        }
-        let Some(shared) = &mut self.0 else { unreachable!("set above") };
-        let ended = catch_unwind(AssertUnwindSafe(|| test(shared)));
-        if matches!(ended, Ok(Ok(()))) {
-            return Ok(());
-        }
-        shared.site().tell();
-        self.0 = None;
-        match ended {
-            Ok(result) => result.map_err(told),
-            Err(panic) => resume_unwind(panic),
-        }
+        let mut shared = match self.0.take() {
+            Some(shared) => shared,
+            None => T::start().map_err(told)?,
+        };
+        telling(&mut shared, |shared| shared.site(), test).map_err(told)?;
+        self.0 = Some(shared);
+        Ok(())
     }
+}
+
+/// Does something to a box. If it fails, what there is to be seen of the box is shown.
+fn telling<T>(
+    shared: &mut T,
+    site: fn(&mut T) -> &mut Site,
+    work: impl FnOnce(&mut T) -> Result<()>,
+) -> Result<()> {
+    let ended = catch_unwind(AssertUnwindSafe(|| work(shared)));
+    if !matches!(ended, Ok(Ok(()))) {
+        site(shared).tell();
+    }
+    ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn told(error: stayput_desk::Error) -> Error {
@@ -110,6 +116,8 @@ impl Site {
             worker: Worker { suffix: None, buckets: vec![BUCKET.to_owned()] },
             folder: place.join("stayput-desk"),
         };
+        // So that a test that fails can show its screen.
+        plan.options.hat = true;
         change(&mut plan);
         let suffix = plan.worker.suffix.clone().unwrap_or_else(|| "_has_been_processed".to_owned());
         let began = Instant::now();
@@ -121,23 +129,21 @@ impl Site {
             suffixes: vec![suffix],
             first: Duration::ZERO,
         };
-        site.order([FIRST])?;
-        let machine = site.desk.machine();
+        telling(&mut site, |site| site, |site| site.await_first(began))?;
+        Ok(site)
+    }
+
+    fn await_first(&mut self, began: Instant) -> Result<()> {
+        self.order([FIRST])?;
+        let machine = self.desk.machine();
         let deadline = machine.deadline(LONG);
         let probe = machine.probe()?;
         let ready = deadline.poll(|| Ok::<_, Error>(probe.exists(SOURCE)?.then_some(())))?;
         assert!(ready.is_some(), "the box made no {SOURCE}");
-        site.put(FIRST)?;
-        let mut first = None;
-        if let Err(error) = site.until("the first file is processed", |site| {
-            first = site.moved()?.contains(FIRST).then(|| began.elapsed());
-            Ok(first.is_some())
-        }) {
-            site.tell();
-            return Err(error);
-        }
-        site.first = first.unwrap_or_default();
-        Ok(site)
+        self.put(FIRST)?;
+        self.until("the first file is processed", |site| Ok(site.moved()?.contains(FIRST)))?;
+        self.first = began.elapsed();
+        Ok(())
     }
 
     /// Puts a file into the source folder.
@@ -229,7 +235,7 @@ impl Site {
         Ok(())
     }
 
-    /// What the lights show, as a code.
+    /// What the box is, as a code, by its own word.
     pub fn verdict(&mut self) -> Result<String> {
         let path = "/run/stayput/status/verdict.json";
         let probe = self.desk.machine().probe()?;
@@ -252,10 +258,10 @@ impl Site {
         assert_eq!((tally.registrations, tally.instances), (1, 1), "the box has registered again: {tally:?}");
     }
 
-    /// Waits until the lights show this.
+    /// Waits until the box says this of itself.
     pub fn until_shown(&mut self, code: Code) -> Result<()> {
         let wanted = code.to_string();
-        self.until(&format!("the lights show {code}"), |site| Ok(site.verdict()? == wanted))
+        self.until(&format!("the box says {code}"), |site| Ok(site.verdict()? == wanted))
     }
 
     /// The invariant: every file is in exactly one place, whole; none came from nowhere.
@@ -275,6 +281,9 @@ impl Site {
                 let before = moved.insert(name.to_owned(), content);
                 assert_eq!(before, None, "{name} has two results");
             }
+        }
+        for name in self.brought.keys() {
+            assert!(there.contains_key(name), "{name} came, and is gone");
         }
         for (name, content) in &self.files {
             let found = match (here.get(name), moved.get(name)) {
