@@ -27,6 +27,8 @@ pub enum Fault {
     Lose,
     /// The first entry of a batch is not passed on and is reported as failed.
     OneEntry,
+    /// The first entry of a batch is passed on with a receipt that nobody gave.
+    WrongReceipt,
 }
 
 /// How the proxy behaves.
@@ -48,6 +50,8 @@ pub struct Rules {
     pub delivered: HashMap<String, String>,
     /// Where the file of an order must be before its message is deleted.
     pub destination: Option<PathBuf>,
+    /// How many entries of batches the emulator itself has refused.
+    pub refused_entries: usize,
     /// The orders that were deleted.
     pub deleted: BTreeSet<String>,
     /// Those of them whose file was not there at that moment.
@@ -200,9 +204,14 @@ fn serve(mut client: TcpStream, backend: SocketAddr, rules: &Mutex<Rules>) -> io
                 answered(answer, ahead).write(&mut client)?;
                 continue;
             }
-            Some(Fault::Cut | Fault::Lose) => {}
+            Some(Fault::Cut | Fault::Lose | Fault::WrongReceipt) => {}
         }
         let mut request = request;
+        if fault == Some(Fault::WrongReceipt) {
+            let mut body: Value = serde_json::from_slice(&request.body)?;
+            body["Entries"][0]["ReceiptHandle"] = json!("given by nobody");
+            request.body = body.to_string().into_bytes();
+        }
         if let (Some(seconds), "ReceiveMessage") = (visibility, operation.as_str()) {
             let mut body: Value = serde_json::from_slice(&request.body)?;
             body["VisibilityTimeout"] = json!(seconds);
@@ -214,6 +223,10 @@ fn serve(mut client: TcpStream, backend: SocketAddr, rules: &Mutex<Rules>) -> io
         let mut answer = answered(forward(request, backend)?, ahead);
         if operation == "ReceiveMessage" {
             note_delivered(&answer, &mut rules.lock().unwrap());
+        }
+        if operation == "DeleteMessageBatch" {
+            let body: Value = serde_json::from_slice(&answer.body)?;
+            rules.lock().unwrap().refused_entries += body["Failed"].as_array().map_or(0, Vec::len);
         }
         match fault {
             Some(Fault::Cut) => {

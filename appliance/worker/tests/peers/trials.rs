@@ -39,7 +39,10 @@ pub const MINISTACK: &[Row] = trials![
 ];
 
 /// Against moto.
-pub const MOTO: &[Row] = trials![orders_are_carried_out_on_a_second_emulator];
+pub const MOTO: &[Row] = trials![
+    orders_are_carried_out_on_a_second_emulator,
+    an_entry_that_the_emulator_itself_refuses_comes_again_and_is_deleted_then,
+];
 
 fn orders_are_carried_out_and_deleted_in_few_calls(emulator: &Emulator) {
     let mut site = Site::new(emulator, "load");
@@ -333,4 +336,15 @@ fn orders_are_carried_out_on_a_second_emulator(emulator: &Emulator) {
     let left = Depth { visible: 0, hidden: 1 };
     site.until("done", 90, |site| site.moved() == 40 && site.depth() == left && site.counter("poison") > 0);
     site.check_files(40);
+}
+
+fn an_entry_that_the_emulator_itself_refuses_comes_again_and_is_deleted_then(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "refused");
+    // So that it comes again soon.
+    site.proxy.rules().visibility = Some(5);
+    site.proxy.fail("DeleteMessageBatch", &[Fault::WrongReceipt]);
+    site.work(0..30);
+    site.start();
+    site.until_done(30, 60);
+    assert_eq!((site.proxy.outstanding(), site.proxy.rules().refused_entries), (0, 1));
 }
