@@ -173,8 +173,10 @@ impl Message {
 fn serve(mut client: TcpStream, backend: SocketAddr, rules: &Mutex<Rules>) -> io::Result<()> {
     client.set_nodelay(true)?;
     while let Some(request) = Message::read(&mut client)? {
-        let target = request.header("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        // The store's calls have no name but the method.
+        let method = request.head.split(' ').next().unwrap_or_default();
+        let operation = request.header("x-amz-target").and_then(|target| target.rsplit('.').next());
+        let operation = operation.unwrap_or(method).to_owned();
         let (fault, refusal, ahead, visibility) = {
             let mut rules = rules.lock().unwrap();
             rules.asked.push((Instant::now(), operation.clone()));

@@ -36,6 +36,7 @@ pub const MINISTACK: &[Row] = trials![
     a_check_names_what_is_wrong_with_the_queue,
     an_object_is_fetched_once_and_a_missing_one_is_said,
     objects_that_notifications_name_are_fetched_from_allowed_buckets_only,
+    an_object_whose_answer_breaks_off_is_fetched_again_and_whole,
 ];
 
 /// Against moto.
@@ -267,12 +268,25 @@ fn a_check_names_what_is_wrong_with_the_queue(emulator: &Emulator) {
     assert_eq!(rich.proxy.count("ReceiveMessage"), 0);
 }
 
+/// A bucket in the region's own place.
+fn make_bucket(emulator: &Emulator, name: &str) {
+    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
+    emulator.put(&format!("/{name}"), here.as_bytes());
+}
+
+/// What a bucket says of a new object.
+fn notification(bucket: &str, key: &str) -> String {
+    format!(
+        r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},
+        "object":{{"key":"{key}"}}}}}}]}}"#
+    )
+}
+
 fn an_object_is_fetched_once_and_a_missing_one_is_said(emulator: &Emulator) {
     let mut site = Site::new(emulator, "fetch");
     let (bucket, name) = ("fetch-inbox", format!("{SECRET} 1+2.pdf"));
     let body: Vec<u8> = (0..3_000_000_u32).map(|number| number.to_le_bytes()[1]).collect();
-    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
-    emulator.put(&format!("/{bucket}"), here.as_bytes());
+    make_bucket(emulator, bucket);
     emulator.put("/fetch-elsewhere", b"");
     emulator.put(&format!("/{bucket}/{SECRET}%201%2B2.pdf"), &body);
     site.start_mover();
@@ -301,22 +315,18 @@ fn objects_that_notifications_name_are_fetched_from_allowed_buckets_only(emulato
     site.set("STAYPUT_BUCKETS", "notify-inbox/in/");
     site.set("STAYPUT_SUBFOLDERS", "last");
     site.set("AWS_ENDPOINT_URL_S3", &format!("http://{}", emulator.address));
-    let here = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
-    emulator.put("/notify-inbox", here.as_bytes());
+    make_bucket(emulator, "notify-inbox");
     let bodies: Vec<Vec<u8>> = (0..5).map(|number| content(&name(number)).repeat(100 * number + 1)).collect();
     for (number, body) in bodies.iter().enumerate() {
         emulator.put(&format!("/notify-inbox/in/{}", name(number)), body);
     }
-    let record = |bucket: &str, key: &str| {
-        format!(
-            r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},
-            "object":{{"key":"{key}"}}}}}}]}}"#
-        )
-    };
-    let orders = (0..5).map(|number| record("notify-inbox", &format!("in/{}", name(number))));
+    let orders = (0..5).map(|number| notification("notify-inbox", &format!("in/{}", name(number))));
     // The same again, as S3 may send it.
-    let again = record("notify-inbox", &format!("in/{}", name(0)));
-    let left = [record("notify-inbox", &format!("out/{}", name(0))), record("notify-inbox", "in/nothing")];
+    let again = notification("notify-inbox", &format!("in/{}", name(0)));
+    let left = [
+        notification("notify-inbox", &format!("out/{}", name(0))),
+        notification("notify-inbox", "in/nothing"),
+    ];
     let test = r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#.to_owned();
     site.control.send(&site.queues.orders, orders.chain([again, test]).chain(left));
     site.start();
@@ -325,6 +335,25 @@ fn objects_that_notifications_name_are_fetched_from_allowed_buckets_only(emulato
         assert_eq!(&std::fs::read(site.path("destination").join(name(number))).unwrap(), body);
     }
     site.until("said", 30, |site| site.counter("unfetched") >= 2 && site.counter("deleted") == 7);
+}
+
+fn an_object_whose_answer_breaks_off_is_fetched_again_and_whole(emulator: &Emulator) {
+    let mut site = Site::new(emulator, "torn");
+    site.set("STAYPUT_BUCKETS", "torn-inbox");
+    site.set("AWS_ENDPOINT_URL_S3", &site.proxy.url(&format!("http://{}/", emulator.address)));
+    make_bucket(emulator, "torn-inbox");
+    let body = content(&name(0)).repeat(10_000);
+    emulator.put(&format!("/torn-inbox/{}", name(0)), &body);
+    site.proxy.fail("GET", &[Fault::Cut, Fault::Drop, Fault::Error(503, "SlowDown")]);
+    site.control.send(&site.queues.orders, [notification("torn-inbox", &name(0))]);
+    site.start();
+    site.until("fetched", 120, |site| site.moved() == 1 && site.depth() == Depth { visible: 0, hidden: 0 });
+    assert_eq!(site.proxy.outstanding(), 0);
+    // Nothing else is there either: not the half that came first.
+    let there: Vec<_> =
+        std::fs::read_dir(site.path("destination")).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(there.len(), 1, "{there:?}");
+    assert_eq!(std::fs::read(there[0].path()).unwrap(), body);
 }
 
 fn orders_are_carried_out_on_a_second_emulator(emulator: &Emulator) {
