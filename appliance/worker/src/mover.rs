@@ -106,15 +106,30 @@ impl<D: Disk> Mover<D> {
 
     /// Why `more` orders that bring `bytes` in cannot be begun, if so.
     fn room(&mut self, more: usize, bytes: u64) -> Option<Outcome> {
-        for folder in [self.log.folder(), &self.destination] {
-            match self.disk.room(folder) {
-                Ok(Room { free, .. })
-                    if free.checked_sub(bytes).is_some_and(|left| left >= self.settings.reserve) => {}
-                Ok(_) => return Some(Outcome::DiskFull),
+        self.lack(bytes)
+            .or_else(|| (!self.ledger.has_room(more, self.disk.now())).then_some(Outcome::LedgerFull))
+    }
+
+    /// Why `bytes` cannot be put into the destination, if so. Only a disk that has used up its reserve is answered as full,
+    /// for then nothing more is received; what is too large for the room that there is hinders no other order.
+    fn lack(&self, bytes: u64) -> Option<Outcome> {
+        for (folder, bytes) in [(self.log.folder(), 0), (&self.destination, bytes)] {
+            match self.disk.room(folder).map(|room| room.free.checked_sub(self.settings.reserve)) {
+                Ok(None) => return Some(Outcome::DiskFull),
+                Ok(Some(free)) if free < bytes => return Some(Outcome::Failed),
+                Ok(Some(_)) => {}
                 Err(error) => return Some(outcome_of(error)),
             }
         }
-        (!self.ledger.has_room(more, self.disk.now())).then_some(Outcome::LedgerFull)
+        None
+    }
+
+    /// What an order is answered that met `outcome`: that the disk is full only if the next order would meet it as well.
+    fn answer_of(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::DiskFull => self.lack(0).unwrap_or(Outcome::Failed),
+            outcome => outcome,
+        }
     }
 
     /// The room for files that come, without the reserve.

@@ -67,7 +67,7 @@ outcomes! {
     DiskFull = 13, Pause, "disk-full", "disk has no room beyond its reserve";
     ReadOnly = 14, Pause, "read-only", "file system is read-only";
     LedgerFull = 15, Pause, "log-full", "ledger holds as many done orders as it may whose messages are not deleted";
-    Failed = 16, Later, "failed", "disk failed before the file was moved; the file was left where it was";
+    Failed = 16, Later, "failed", "disk failed, or had no room for this file, before the file was moved; the file was left where it was";
     Stopped = 17, Pause, "stopped", "mover could not make a change durable and does nothing until it is restarted";
     TooLarge = 18, Leave, "too-large", "file is larger than files that come in may be";
     Mismatch = 19, Later, "mismatch", "file that came in is not the one that was announced, and was thrown away";

@@ -216,7 +216,7 @@ fn take_in(disk: &Model, key: &str) -> Option<Outcome> {
     };
     for piece in INSIDE.chunks(11) {
         if let Err(outcome) = mover.take(&mut incoming, piece) {
-            return Some(mover.abort(&incoming, outcome));
+            return Some(mover.abort(incoming, outcome));
         }
     }
     Some(mover.complete(incoming))
@@ -339,8 +339,9 @@ fn each_error_of_a_rename_has_its_outcome_and_the_file_stays() {
     let table = [
         (Errno::ACCESS, Outcome::Denied),
         (Errno::PERM, Outcome::Denied),
-        (Errno::NOSPC, Outcome::DiskFull),
-        (Errno::DQUOT, Outcome::DiskFull),
+        // Not a full disk: there is room for others.
+        (Errno::NOSPC, Outcome::Failed),
+        (Errno::DQUOT, Outcome::Failed),
         (Errno::ROFS, Outcome::ReadOnly),
         (Errno::NAMETOOLONG, Outcome::NameTooLong),
         (Errno::EXIST, Outcome::Conflict),
@@ -361,6 +362,51 @@ fn each_error_of_a_rename_has_its_outcome_and_the_file_stays() {
                 assert_eq!(mover.carry_out(&orders()[..1]), [Outcome::Done], "{error:?}");
                 break;
             }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_for_the_room_hinders_no_other() {
+    let disk = world(true, true);
+    let mut mover = open(&disk, &Settings { reserve: 1_000, ..settings(u64::MAX) }).unwrap();
+    disk.put(SOURCE, b"large", &[b'x'; 5_000], true);
+    disk.0.borrow_mut().free = Some(4_000);
+    assert_eq!(mover.carry_out(&[order("5", "large"), order("2", "b")]), [Outcome::Failed, Outcome::Done]);
+    assert_eq!(mover.begin(&Inbound { length: 5_000, ..inbound("6") }).unwrap_err(), Outcome::Failed);
+    assert_eq!(mover.obstacle(), None);
+    disk.0.borrow_mut().free = Some(900);
+    assert_eq!(mover.carry_out(&[order("1", "a")]), [Outcome::DiskFull]);
+    assert_eq!(mover.begin(&inbound("6")).unwrap_err(), Outcome::DiskFull);
+    assert_eq!(mover.obstacle(), Some(Outcome::DiskFull));
+    assert!(disk.list(SOURCE).contains_key(&b"large"[..]));
+}
+
+#[test]
+fn no_order_is_answered_that_the_disk_is_full_while_there_is_room_for_the_next() {
+    // A move in one file system, one between two, and a file that comes in.
+    let works: [fn(&Model) -> Outcome; 3] = [
+        |disk| {
+            open(disk, &settings(u64::MAX))
+                .map_or(Outcome::Stopped, |mut mover| mover.carry_out(&orders()[..1])[0])
+        },
+        |disk| {
+            disk.0.borrow_mut().apart = true;
+            open(disk, &settings(u64::MAX))
+                .map_or(Outcome::Stopped, |mut mover| mover.carry_out(&orders()[..1])[0])
+        },
+        |disk| take_in(disk, "9").unwrap_or(Outcome::Stopped),
+    ];
+    for work in works {
+        for call in 0.. {
+            let disk = world(false, true);
+            disk.0.borrow_mut().trouble = Some((call, Trouble::Failure(Errno::NOSPC)));
+            let outcome = work(&disk);
+            let Some(struck) = disk.state().struck else {
+                assert!(call > 20, "{call} calls: the scenario shrank");
+                break;
+            };
+            assert_ne!(outcome, Outcome::DiskFull, "{struck} (call {call})");
         }
     }
 }

@@ -43,7 +43,7 @@ impl<D: Disk> Mover<D> {
         for (index, order) in orders.iter().enumerate() {
             match self.plan(index, order, &plans) {
                 Ok(Ok(plan)) => plans.push(plan),
-                Ok(Err(outcome)) => outcomes[index] = outcome,
+                Ok(Err(outcome)) => outcomes[index] = self.answer_of(outcome),
                 // The file's own content could not be made durable. Nothing was begun, but nothing more may begin.
                 Err(Unsynced) => {
                     self.stopped = true;
@@ -58,7 +58,10 @@ impl<D: Disk> Mover<D> {
             };
             match ended {
                 Ok(None) => {}
-                Ok(Some(outcome)) => plans.iter_mut().for_each(|plan| plan.state = Step::Ended(outcome)),
+                Ok(Some(outcome)) => {
+                    let outcome = self.answer_of(outcome);
+                    plans.iter_mut().for_each(|plan| plan.state = Step::Ended(outcome));
+                }
                 Err(Unsynced) => {
                     self.stopped = true;
                     plans.iter_mut().for_each(|plan| plan.state = Step::Ended(Outcome::Stopped));
@@ -199,9 +202,11 @@ impl<D: Disk> Mover<D> {
         self.disk.sync_folder(&self.source)?;
 
         let now = self.disk.now();
-        for plan in &*plans {
+        for plan in &mut *plans {
             match plan.state {
                 Step::Ended(outcome) => {
+                    let outcome = self.answer_of(outcome);
+                    plan.state = Step::Ended(outcome);
                     let outcome = Some(outcome);
                     self.log.push(&self.disk, Event::Abandoned { intent: plan.intent, outcome });
                 }

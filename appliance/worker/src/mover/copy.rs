@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::batch::{Plan, Step, is_unchanged};
 use super::{Mover, Unsynced, outcome_of};
-use crate::disk::{Disk, Identity, Room};
+use crate::disk::{Disk, Identity};
 use crate::log::{Event, WriteFailed};
 use crate::{FileName, Outcome};
 
@@ -15,9 +15,8 @@ const CHUNK: usize = 128 * 1024;
 impl<D: Disk> Mover<D> {
     /// Makes a complete, synced and compared copy under the plan's temporary name.
     pub(super) fn copy(&self, plan: &Plan<D>) -> Result<Identity, Outcome> {
-        let Room { free, .. } = self.disk.room(&self.destination).map_err(outcome_of)?;
-        if free.saturating_sub(plan.identity.size) < self.settings.reserve {
-            return Err(Outcome::DiskFull);
+        if let Some(outcome) = self.lack(plan.identity.size) {
+            return Err(outcome);
         }
         let temporary = FileName::temporary(plan.intent);
         let copied = self.copy_to(plan, &temporary);

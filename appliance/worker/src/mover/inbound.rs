@@ -37,11 +37,7 @@ impl<D: Disk> Incoming<D> {
 impl<D: Disk> Mover<D> {
     /// Begins to take a file in, or answers its order at once.
     pub fn begin(&mut self, inbound: &Inbound) -> Result<Incoming<D>, Outcome> {
-        let begun = self.begin_file(inbound);
-        if let Err(outcome) = begun {
-            self.counters.add(outcome);
-        }
-        begun
+        self.begin_file(inbound).map_err(|outcome| self.refuse(outcome))
     }
 
     fn begin_file(&mut self, inbound: &Inbound) -> Result<Incoming<D>, Outcome> {
@@ -104,9 +100,16 @@ impl<D: Disk> Mover<D> {
     }
 
     /// Throws away what has come, and answers the order with `outcome`.
-    pub fn abort(&mut self, incoming: &Incoming<D>, outcome: Outcome) -> Outcome {
+    pub fn abort(&mut self, incoming: Incoming<D>, outcome: Outcome) -> Outcome {
         // One that cannot be removed now is removed at the next start.
         let _ = self.disk.remove(&self.destination, &incoming.temporary);
+        // With this its room is free again, for whatever is answered.
+        drop(incoming);
+        self.refuse(outcome)
+    }
+
+    fn refuse(&mut self, outcome: Outcome) -> Outcome {
+        let outcome = self.answer_of(outcome);
         self.counters.add(outcome);
         outcome
     }
@@ -116,7 +119,7 @@ impl<D: Disk> Mover<D> {
         let key = log::tag(incoming.key.as_bytes());
         let outcome = match self.publish_incoming(&mut incoming, key) {
             Ok(Outcome::Done) => Outcome::Done,
-            Ok(outcome) => return self.abort(&incoming, outcome),
+            Ok(outcome) => return self.abort(incoming, outcome),
             Err(Unsynced) => {
                 self.stopped = true;
                 Outcome::Stopped
@@ -183,7 +186,7 @@ impl<D: Disk> Mover<D> {
         let (outcome, event) = match renamed {
             Ok(()) => (Outcome::Done, Event::Done { intent }),
             Err(error) => {
-                let outcome = own(error);
+                let outcome = self.answer_of(own(error));
                 (outcome, Event::Abandoned { intent, outcome: Some(outcome) })
             }
         };

@@ -70,7 +70,7 @@ impl<'a, D: Disk> Conversation<'a, D> {
         for transfer in self.transfers {
             match transfer.state {
                 Flow::Open { incoming, .. } | Flow::Whole(incoming) => {
-                    mover.abort(&incoming, Outcome::Incomplete);
+                    mover.abort(*incoming, Outcome::Incomplete);
                 }
                 Flow::Failed(_) => {}
             }
@@ -151,7 +151,7 @@ impl<'a, D: Disk> Conversation<'a, D> {
                 self.transfers.push(Transfer { number: inbound.transfer, state });
                 Ok(theirs)
             }
-            Err(_) => Err(mover.abort(&incoming, Outcome::Failed)),
+            Err(_) => Err(mover.abort(*incoming, Outcome::Failed)),
         }
     }
 
@@ -173,7 +173,7 @@ impl<'a, D: Disk> Conversation<'a, D> {
         let Some(transfer) = self.remove(number) else { return Answer::Refused(Refusal::Turn) };
         let outcome = match transfer.state {
             Flow::Whole(incoming) | Flow::Open { incoming, .. } => {
-                mover.abort(&incoming, Outcome::Incomplete)
+                mover.abort(*incoming, Outcome::Incomplete)
             }
             Flow::Failed(outcome) => outcome,
         };
@@ -205,9 +205,10 @@ fn read_pipe<D: Disk>(transfer: &mut Transfer<D>, mover: &mut Mover<D>, buffer: 
         Err(Errno::AGAIN) => return false,
         Err(_) => Outcome::Failed,
     };
-    mover.abort(incoming, outcome);
     // The pipe closes with this: the courier's next byte fails, and it asks why.
-    transfer.state = Flow::Failed(outcome);
+    if let Flow::Open { incoming, .. } = std::mem::replace(&mut transfer.state, Flow::Failed(outcome)) {
+        transfer.state = Flow::Failed(mover.abort(*incoming, outcome));
+    }
     false
 }
 

@@ -86,6 +86,8 @@ pub struct State {
     pub apart: bool,
     /// The file system knows when a file was created.
     pub births: bool,
+    /// How much room there is, where a test says.
+    pub free: Option<u64>,
     pub calls: usize,
     pub trouble: Option<(usize, Trouble)>,
     pub dead: bool,
@@ -108,6 +110,7 @@ impl Model {
             clock: 1_000,
             apart,
             births,
+            free: None,
             calls: 0,
             trouble: None,
             dead: false,
@@ -381,7 +384,7 @@ impl Disk for Model {
     }
 
     fn room(&self, _: &usize) -> Result<Room> {
-        self.call("room", |_| Ok(Room { size: u64::MAX, free: u64::MAX }))
+        self.call("room", |state| Ok(Room { size: u64::MAX, free: state.free.unwrap_or(u64::MAX) }))
     }
 
     fn open(&self, folder: &usize, name: &FileName) -> Result<u64> {
