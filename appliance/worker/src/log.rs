@@ -214,7 +214,7 @@ impl WriteFailed {
 pub enum Rotation {
     /// The old file is still the log.
     NotBegun(Error),
-    /// It is not known which file is the log.
+    /// A sync failed, or it is not known which file is the log.
     Unsafe(Error),
 }
 
@@ -239,6 +239,7 @@ fn write_file<D: Disk>(
 ) -> Result<Begun<D::File>, Rotation> {
     let fresh = FileName::own(FRESH.to_vec());
     let begun = write_fresh(disk, folder, &fresh, number, head, kept).map_err(Rotation::NotBegun)?;
+    disk.sync(&begun.0).map_err(|error| Rotation::Unsafe(failed("sync")(error)))?;
     // A rename that reports a failure may have happened: then a start would take this file for the log.
     disk.rename(folder, &fresh, folder, &name_of(number))
         .map_err(|error| Rotation::Unsafe(failed("rename")(error)))?;
@@ -272,7 +273,6 @@ fn write_fresh<D: Disk>(
     }
     disk.append(&file, &buffer).map_err(failed("write"))?;
     length += buffer.len() as u64;
-    disk.sync(&file).map_err(failed("sync"))?;
     Ok((file, length, (end, sequence)))
 }
 

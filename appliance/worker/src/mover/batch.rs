@@ -228,10 +228,11 @@ impl<D: Disk> Mover<D> {
         match self.disk.rename(&self.source, &plan.name, &self.destination, &plan.target) {
             Ok(()) => {}
             Err(Errno::XDEV) => {
-                return Ok(match self.copy(plan) {
-                    Ok(identity) => Step::Copied(identity),
-                    Err(outcome) => Step::Ended(outcome),
-                });
+                return match self.copy(plan) {
+                    Ok(identity) => Ok(Step::Copied(identity)),
+                    Err(Outcome::Stopped) => Err(Unsynced),
+                    Err(outcome) => Ok(Step::Ended(outcome)),
+                };
             }
             Err(error) => return Ok(Step::Ended(outcome_of(error))),
         }

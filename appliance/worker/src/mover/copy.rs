@@ -50,7 +50,7 @@ impl<D: Disk> Mover<D> {
             self.disk.append(&copy, &buffer[..count]).map_err(failed)?;
         }
         self.disk.copy_attributes(&plan.file, &copy).map_err(failed)?;
-        self.disk.sync(&copy).map_err(|_| Outcome::Failed)?;
+        self.disk.sync(&copy).map_err(|_| Outcome::Stopped)?;
         let again = self.hash(&copy, &mut buffer).map_err(failed)?;
         if length != plan.identity.size {
             return Err(Outcome::Changed);
