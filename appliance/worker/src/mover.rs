@@ -37,6 +37,8 @@ pub struct Mover<D: Disk> {
     stopped: bool,
     /// How many files were begun to be taken in: the number of the next one's temporary name.
     incoming: u64,
+    /// How many bytes are still to come of those that are coming in: their room is promised.
+    promised: u64,
 }
 
 // What a batch writes at once must be what a start takes for an interrupted write.
@@ -116,7 +118,7 @@ impl<D: Disk> Mover<D> {
         for (folder, bytes) in [(self.log.folder(), 0), (&self.destination, bytes)] {
             match self.disk.room(folder).map(|room| room.free.checked_sub(self.settings.reserve)) {
                 Ok(None) => return Some(Outcome::DiskFull),
-                Ok(Some(free)) if free < bytes => return Some(Outcome::Failed),
+                Ok(Some(free)) if free.saturating_sub(self.promised) < bytes => return Some(Outcome::Failed),
                 Ok(Some(_)) => {}
                 Err(error) => return Some(outcome_of(error)),
             }

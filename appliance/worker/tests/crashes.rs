@@ -394,6 +394,28 @@ fn a_file_that_is_too_large_for_the_room_hinders_no_other() {
 }
 
 #[test]
+fn files_that_come_in_beside_each_other_have_their_room_promised_and_none_gets_the_reserve() {
+    let disk = world(true, true);
+    let mut mover = open(&disk, &Settings { reserve: 1_000, ..settings(u64::MAX) }).unwrap();
+    disk.put(SOURCE, b"large", &[b'x'; 1_500], true);
+    disk.0.borrow_mut().free = Some(4_000);
+    let inbound = |key: &str, length| Inbound { length, order: order(key, key), ..inbound(key) };
+    let mut first = mover.begin(&inbound("6", 2_000)).unwrap();
+    assert_eq!(mover.begin(&inbound("7", 1_500)).unwrap_err(), Outcome::Failed);
+    assert_eq!(mover.carry_out(&[order("5", "large")]), [Outcome::Failed]);
+    // What has come is on the disk, and its room is not kept a second time.
+    mover.take(&mut first, &[b'x'; 1_200]).unwrap();
+    disk.0.borrow_mut().free = Some(2_800);
+    let second = mover.begin(&inbound("7", 1_000)).unwrap();
+    assert_eq!(mover.begin(&inbound("8", 1)).unwrap_err(), Outcome::Failed);
+    assert_eq!(mover.obstacle(), None);
+    for incoming in [first, second] {
+        mover.abort(incoming, Outcome::Incomplete);
+    }
+    assert_eq!(mover.carry_out(&[order("5", "large")]), [Outcome::Done]);
+}
+
+#[test]
 fn no_order_is_answered_that_the_disk_is_full_while_there_is_room_for_the_next() {
     // A move in one file system, one between two, and a file that comes in.
     let works: [fn(&Model) -> Outcome; 3] = [

@@ -65,6 +65,7 @@ impl<D: Disk> Mover<D> {
             Outcome::Conflict => Outcome::Failed,
             outcome => outcome,
         })?;
+        self.promised += inbound.length;
         let checksum = inbound.checksum.clone();
         let checksum = checksum.map(|checksum| (Running::new(checksum.algorithm()), checksum));
         Ok(Incoming {
@@ -83,15 +84,17 @@ impl<D: Disk> Mover<D> {
     }
 
     /// Takes the next bytes. After an error the file can only be aborted.
-    pub fn take(&self, incoming: &mut Incoming<D>, bytes: &[u8]) -> Result<(), Outcome> {
+    pub fn take(&mut self, incoming: &mut Incoming<D>, bytes: &[u8]) -> Result<(), Outcome> {
         if self.stopped {
             return Err(Outcome::Stopped);
         }
-        incoming.got += bytes.len() as u64;
-        if incoming.got > incoming.length {
+        let count = bytes.len() as u64;
+        if count > incoming.length - incoming.got {
             return Err(Outcome::Mismatch);
         }
         self.disk.append(&incoming.file, bytes).map_err(own)?;
+        incoming.got += count;
+        self.promised -= count;
         incoming.hash.update(bytes);
         if let Some((running, _)) = &mut incoming.checksum {
             running.update(bytes);
@@ -104,6 +107,7 @@ impl<D: Disk> Mover<D> {
         // One that cannot be removed now is removed at the next start.
         let _ = self.disk.remove(&self.destination, &incoming.temporary);
         // With this its room is free again, for whatever is answered.
+        self.promised -= incoming.length - incoming.got;
         drop(incoming);
         self.refuse(outcome)
     }

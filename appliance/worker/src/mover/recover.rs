@@ -79,6 +79,7 @@ impl<D: Disk> Mover<D> {
             recovery: Recovery { cut, ..Recovery::default() },
             stopped: false,
             incoming: 0,
+            promised: 0,
         };
         mover.complete_interrupted(&open)?;
         Ok(mover)
