@@ -6,7 +6,7 @@
 mod conversation;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -106,6 +106,7 @@ fn converse<D: Disk>(
 ) -> Option<Ended> {
     let mut conversation = Conversation::new(connection);
     let mut silent = Duration::ZERO;
+    let mut asked = Instant::now();
     let ended = loop {
         let pause = if mover.is_unsettled() { PAUSE } else { TICK };
         let ready = match wait(&conversation.descriptors(), pause) {
@@ -117,12 +118,18 @@ fn converse<D: Disk>(
             if let Err(ended) = conversation.go_on(mover, &ready) {
                 break Some(ended);
             }
+            if ready[0] {
+                asked = Instant::now();
+            }
         } else {
-            mover.settle();
             silent += pause;
             if silent >= SILENCE {
                 break Some(Ended::Silent);
             }
+        }
+        // However busy the pipes are: a file may come in for hours.
+        if asked.elapsed() >= PAUSE {
+            mover.settle();
         }
         if !notice(mover, Notice::Tick) {
             break None;

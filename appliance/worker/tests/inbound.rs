@@ -7,8 +7,10 @@ use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use sha2::{Digest, Sha256};
@@ -24,6 +26,8 @@ use tempfile::TempDir;
 struct Bench {
     place: TempDir,
     thread: JoinHandle<()>,
+    /// Whether the log's end is not synced yet.
+    unsettled: Arc<AtomicBool>,
 }
 
 impl Bench {
@@ -43,11 +47,17 @@ impl Bench {
         bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         listen(&listener, 4).unwrap();
         let uid = rustix::process::getuid().as_raw();
+        let unsettled = Arc::new(AtomicBool::new(false));
+        let said = Arc::clone(&unsettled);
         let thread = std::thread::spawn(move || {
-            serve(&listener, &mut mover, Peer { uid }, |_, notice| notice == Notice::Tick).unwrap();
+            let notice = |mover: &mut Mover<Linux>, notice| {
+                said.store(mover.is_unsettled(), Ordering::Relaxed);
+                notice == Notice::Tick
+            };
+            serve(&listener, &mut mover, Peer { uid }, notice).unwrap();
         });
         let client = Client::connect(&path).unwrap();
-        (Self { place, thread }, client)
+        (Self { place, thread, unsettled }, client)
     }
 
     fn destination(&self, name: &str) -> Option<Vec<u8>> {
@@ -226,6 +236,29 @@ fn files_come_in_beside_each_other_and_moves_go_on_meanwhile() {
     assert_eq!(client.obstacle().unwrap(), None);
     assert_eq!(client.counters().unwrap().of(Outcome::Done), 5);
     bench.end(client);
+}
+
+#[test]
+fn what_was_done_is_made_durable_a_moment_later_although_a_file_comes_in_all_the_while() {
+    let (bench, mut client) = Bench::start(Settings::default());
+    let mut pipe = pipe(client.send_in(inbound(1, "slow", &[b'x'; 1_000])).unwrap());
+    fs::write(bench.place.path().join("source/m"), "m").unwrap();
+    let order = Order { key: OrderKey::new(b"m").unwrap(), naming: Naming::Suffixed, name: b"m".to_vec() };
+    assert_eq!(client.carry_out(vec![order]).unwrap(), [Outcome::Done]);
+    let started = Instant::now();
+    let mut was_unsettled = false;
+    // A byte every few milliseconds: the pipe never has nothing to read for as long as a tenth of a second.
+    while started.elapsed() < Duration::from_secs(3) {
+        pipe.write_all(b"x").unwrap();
+        std::thread::sleep(Duration::from_millis(5));
+        let is_unsettled = bench.unsettled.load(Ordering::Relaxed);
+        if was_unsettled && !is_unsettled {
+            bench.end(client);
+            return;
+        }
+        was_unsettled |= is_unsettled;
+    }
+    panic!("the log was not synced in three seconds (unsettled: {was_unsettled})");
 }
 
 #[test]
