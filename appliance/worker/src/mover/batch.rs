@@ -237,8 +237,12 @@ impl<D: Disk> Mover<D> {
             Err(error) => return Ok(Step::Ended(outcome_of(error))),
         }
         // Between the look and the rename the name may have been given to something else, or the file written to.
-        let moved = self.disk.look(&self.destination, &plan.target)?;
-        if moved.is_some_and(|moved| is_unchanged(&moved, &plan.identity)) {
+        let moved = match self.disk.look(&self.destination, &plan.target)? {
+            Some(moved) => moved,
+            // Collected already. It is still open, and says itself whether it is what was looked at.
+            None => self.disk.found(&plan.file)?,
+        };
+        if is_unchanged(&moved, &plan.identity) {
             return Ok(Step::Renamed);
         }
         match self.disk.rename(&self.destination, &plan.target, &self.source, &plan.name) {
