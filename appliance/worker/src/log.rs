@@ -52,6 +52,8 @@ impl<D: Disk> Log<D> {
             let log = Self::begin(disk, folder, 1, [0; 32])?;
             return Ok((log, 0));
         };
+        // The process may have died between a new file's rename and the folder's sync; this file must be here after a power cut.
+        disk.sync_folder(&folder).map_err(failed("sync"))?;
         let file = disk.open_log(&folder, &name_of(number)).map_err(failed("open"))?;
         let (length, rest, end) = replay(disk, &file, number, &mut visit)?;
         let mut log = Self::at(folder, file, number, length, end);

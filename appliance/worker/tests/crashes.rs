@@ -199,6 +199,26 @@ fn no_crash_loses_a_done_order_while_the_log_begins_new_files() {
     explore(false, true, 1);
 }
 
+#[test]
+fn no_power_cut_takes_what_a_whole_life_after_a_bare_kill_has_done() {
+    let mut disks = 0;
+    // The first life dies while it begins new files of the log; the second begins none, so it has no reason to sync for one.
+    each_death(&world(false, true).state(), &settings(1), |state, answers, what| {
+        let disk = Model::of(state);
+        let mut answers = answers.clone();
+        for (key, outcome) in life(&disk, &settings(u64::MAX)) {
+            answers.entry(key).or_insert(outcome);
+        }
+        for (cut, state) in disk.state().cuts().into_iter().enumerate() {
+            let what = format!("{what}, then a whole life, disk {cut}");
+            check_disk(&Model::of(state.clone()), &answers, &what);
+            finish(&Model::of(state), &settings(u64::MAX), &answers, &what);
+            disks += 1;
+        }
+    });
+    assert!(disks > 60, "{disks} disks: the scenario shrank");
+}
+
 const INSIDE: &[u8] = b"the file that came in";
 
 fn inbound(key: &str) -> Inbound {
