@@ -95,7 +95,7 @@ impl Noted {
 pub fn read(folder: &Path, noted: Option<Noted>, mut visit: impl FnMut(&Record)) -> Result<Summary> {
     let files = files(folder)?;
     let mut summary = Summary {
-        files: files.len(),
+        files: 0,
         records: 0,
         first: 0,
         last: 0,
@@ -103,11 +103,13 @@ pub fn read(folder: &Path, noted: Option<Noted>, mut visit: impl FnMut(&Record))
         rest: 0,
         faults: Vec::new(),
     };
+    // Whether the next file must go on where what was read ends.
+    let mut follows = false;
     for (index, (number, path)) in files.iter().enumerate() {
         let mut noticed = false;
         let rest = read_file(*number, path, |record, chain| {
             if let Event::Opened { head, .. } = &record.event
-                && index > 0
+                && follows
                 && (record.sequence != summary.last + 1 || *head != summary.head)
             {
                 noticed = true;
@@ -124,8 +126,12 @@ pub fn read(folder: &Path, noted: Option<Noted>, mut visit: impl FnMut(&Record))
         if noticed {
             summary.faults.push(Fault::Gap { file: *number });
         }
+        summary.files += usize::from(!matches!(rest, End::Gone));
+        follows = true;
         match rest {
             End::Clean => {}
+            // The mover removes its oldest ones only, so one that is gone before an older one is a gap.
+            End::Gone => follows = self::files(folder)?.first().is_some_and(|(first, _)| first <= number),
             End::Rest { length, .. } if index + 1 == files.len() && length <= LONGEST_WRITE as u64 => {
                 summary.rest = length;
             }
@@ -142,6 +148,8 @@ pub fn read(folder: &Path, noted: Option<Noted>, mut visit: impl FnMut(&Record))
 enum End {
     /// With a record.
     Clean,
+    /// It was removed since it was listed, perhaps by the mover, which has begun a new one meanwhile.
+    Gone,
     /// With bytes that are none.
     Rest { offset: u64, length: u64 },
 }
@@ -165,8 +173,7 @@ fn read_file(number: u64, path: &Path, mut visit: impl FnMut(&Record, Chain)) ->
     let failed = |source| Error::Book { path: path.to_owned(), source };
     let mut file = match File::open(path) {
         Ok(file) => file,
-        // The mover has begun a new file meanwhile and removed its oldest.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(End::Clean),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(End::Gone),
         Err(error) => return Err(failed(error)),
     };
     let (mut buffer, mut offset, mut end, mut next) = (Vec::new(), 0, None::<Chain>, number);

@@ -181,6 +181,22 @@ fn every_change_of_one_byte_and_every_missing_file_is_found() {
 }
 
 #[test]
+fn files_that_the_mover_removes_while_they_are_read_are_no_gap() {
+    let (_place, log) = log_of(4);
+    let all = files(&log);
+    let last = book::read(&log, None, |_| {}).unwrap().last;
+    // The mover removes from the oldest on.
+    let summary =
+        book::read(&log, None, |_| all[..3].iter().for_each(|path| drop(fs::remove_file(path)))).unwrap();
+    assert_eq!((summary.faults.as_slice(), summary.files, summary.last), (&[][..], 2, last));
+    // Whoever removes another does not hide it by being quick.
+    let (_place, log) = log_of(4);
+    let all = files(&log);
+    let summary = book::read(&log, None, |_| drop(fs::remove_file(&all[1]))).unwrap();
+    assert!(matches!(summary.faults[..], [Fault::Gap { .. }]), "{:?}", summary.faults);
+}
+
+#[test]
 fn an_old_copy_is_found_by_the_head_that_was_noted_later() {
     let (_place, log) = log_of(2);
     let old = book::read(&log, None, |_| {}).unwrap();
