@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use stayput_worker::disk::Linux;
-use stayput_worker::{Error, Mover, Naming, Order, OrderKey, Outcome, Settings, Suffix};
+use stayput_worker::{Error, Mover, Naming, Order, OrderKey, Outcome, Settings, Subfolders, Suffix};
 use tempfile::TempDir;
 
 /// A mover with its three folders.
@@ -251,6 +251,20 @@ fn a_batch_answers_its_own_repeats_as_if_they_had_come_later() {
     ];
     use Outcome::{AlreadyDone, Done, KeyReused, Waiting};
     assert_eq!(this.mover.carry_out(&batch), [Done, AlreadyDone, Waiting, KeyReused, Waiting, Waiting]);
+}
+
+#[test]
+fn a_repeat_is_one_whatever_names_its_file_was_given_by() {
+    let mut this = Bench::with(Settings { subfolders: Subfolders::Last, ..settings() });
+    fs::write(this.source("a"), "a").unwrap();
+    let order = |name: &[u8]| {
+        let key = OrderKey::new(b"1").unwrap();
+        Order { key, naming: Naming::Suffixed, name: name.to_vec() }
+    };
+    // In one batch and in the next.
+    let batch = [order(b"x/a"), order(b"a"), order(b"x/b")];
+    assert_eq!(this.mover.carry_out(&batch), [Outcome::Done, Outcome::AlreadyDone, Outcome::KeyReused]);
+    assert_eq!(this.mover.carry_out(&batch[1..]), [Outcome::AlreadyDone, Outcome::KeyReused]);
 }
 
 #[test]

@@ -74,7 +74,7 @@ impl<D: Disk> Mover<D> {
             }
             self.rotate();
         }
-        answer_repeats(orders, &mut outcomes);
+        self.answer_repeats(orders, &mut outcomes);
         outcomes
     }
 
@@ -224,6 +224,23 @@ impl<D: Disk> Mover<D> {
         Ok(None)
     }
 
+    /// A key that is twice in one batch: the second is answered as if it had come later.
+    fn answer_repeats(&self, orders: &[Order], outcomes: &mut [Outcome]) {
+        for later in 1..orders.len() {
+            let key = &orders[later].key;
+            let Some(first) = orders[..later].iter().position(|order| order.key == *key) else { continue };
+            // By what the names stand for, as for an order that comes later.
+            let name = |order: usize| self.settings.subfolders.apply(&orders[order].name);
+            let same = name(first) == name(later);
+            outcomes[later] = match outcomes[first] {
+                Outcome::Done | Outcome::AlreadyDone if same => Outcome::AlreadyDone,
+                Outcome::Done | Outcome::AlreadyDone => Outcome::KeyReused,
+                outcome if same => outcome,
+                _ => outcomes[later],
+            };
+        }
+    }
+
     fn rename(&self, plan: &Plan<D>) -> Result<Step, Unsynced> {
         match self.disk.rename(&self.source, &plan.name, &self.destination, &plan.target) {
             Ok(()) => {}
@@ -256,19 +273,4 @@ impl<D: Disk> Mover<D> {
 /// Whether what is found is the plain file that was looked at, with the content that it had.
 pub(super) fn is_unchanged(found: &Found, identity: &Identity) -> bool {
     found.kind == Kind::File && found.identity == *identity
-}
-
-/// A key that is twice in one batch: the second is answered as if it had come later.
-fn answer_repeats(orders: &[Order], outcomes: &mut [Outcome]) {
-    for later in 1..orders.len() {
-        let key = &orders[later].key;
-        let Some(first) = orders[..later].iter().position(|order| order.key == *key) else { continue };
-        let same = orders[first].name == orders[later].name;
-        outcomes[later] = match outcomes[first] {
-            Outcome::Done | Outcome::AlreadyDone if same => Outcome::AlreadyDone,
-            Outcome::Done | Outcome::AlreadyDone => Outcome::KeyReused,
-            outcome if same => outcome,
-            _ => outcomes[later],
-        };
-    }
 }
