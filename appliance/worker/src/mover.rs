@@ -182,6 +182,8 @@ fn outcome_of(error: Errno) -> Outcome {
     match error {
         Errno::NOENT => Outcome::Waiting,
         Errno::EXIST => Outcome::Conflict,
+        // Somebody has a lease on it for writing. A lookup that raced asks for another try so too, but only on names with "..".
+        Errno::AGAIN => Outcome::Unready,
         Errno::NAMETOOLONG => Outcome::NameTooLong,
         Errno::LOOP | Errno::XDEV | Errno::ISDIR | Errno::NXIO => Outcome::NotAFile,
         Errno::ACCESS | Errno::PERM => Outcome::Denied,

@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use stayput_worker::disk::Linux;
@@ -308,6 +308,29 @@ fn a_file_that_a_program_has_open_for_writing_is_not_taken_however_long_it_pause
     // However young it is: the one who wrote it has closed it. Readers are no hindrance.
     assert_eq!(this.order(b"a"), Outcome::Done);
     drop(reader);
+}
+
+#[test]
+#[allow(unsafe_code, reason = "leases have no safe interface among the crates that the tree has")]
+fn a_file_that_a_program_has_a_lease_on_for_writing_is_not_waited_for() {
+    let mut this = Bench::new();
+    fs::write(this.source("a"), "half").unwrap();
+    let holder = fs::File::options().write(true).open(this.source("a")).unwrap();
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&holder);
+    // The signal that tells the holder is one that is ignored, else it would end this process. libc lacks the command: 10.
+    // SAFETY: both calls take two numbers and no memory.
+    let lease = unsafe {
+        libc::fcntl(descriptor, 10, libc::SIGURG);
+        libc::fcntl(descriptor, libc::F_SETLEASE, libc::F_WRLCK)
+    };
+    assert_eq!(lease, 0, "{}", std::io::Error::last_os_error());
+    let started = Instant::now();
+    assert_eq!(this.order(b"a"), Outcome::Unready);
+    // The kernel gives the holder 45 seconds.
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    // With the file the holder gives its lease up.
+    drop(holder);
+    assert_eq!(this.order(b"a"), Outcome::Done);
 }
 
 #[test]

@@ -51,9 +51,8 @@ impl Linux {
     fn beneath(folder: &LinuxFolder, name: &FileName, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         loop {
-            // The kernel answers AGAIN when a rename elsewhere raced with the lookup: it asks for another try.
             match rustix::fs::openat2(&folder.0, name.as_c_str(), flags, mode, BENEATH) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 other => return other,
             }
         }
