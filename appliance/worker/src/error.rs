@@ -144,6 +144,15 @@ pub enum Error {
         /// The courier's.
         courier: u32,
     },
+    /// Nobody but root owns the files, and nobody said who the mover is.
+    #[error(
+        "the source folder '{}' is root's, so the mover would be root; give the folders to another user (chown), or say in \
+         STAYPUT_MOVER_UID who the mover runs as", path.display()
+    )]
+    RootMover {
+        /// The source folder.
+        path: PathBuf,
+    },
     /// A half could not be started.
     #[error("could not start the {half}: {source}; the program must be executable for its user")]
     NotStarted {
@@ -169,7 +178,7 @@ impl Error {
     /// The program's exit code: those of `sysexits.h`, which service managers and people know.
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Variable { .. } | Self::OneUser { .. } => Exit::Settings,
+            Self::Variable { .. } | Self::OneUser { .. } | Self::RootMover { .. } => Exit::Settings,
             Self::Folder { .. }
             | Self::Book { .. }
             | Self::NoFolder { .. }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -80,10 +80,11 @@ impl Station {
         })
     }
 
-    /// Makes the folders that are not there, as the original does.
-    pub fn make_folders(&self) -> Result<()> {
+    /// Makes the folders that are not there, as the original does, for this user or for `owner`.
+    pub fn make_folders(&self, owner: Option<u32>) -> Result<()> {
         for (path, mode) in [(&self.source, 0o755), (&self.destination, 0o755), (&self.ledger, 0o700)] {
-            match std::fs::DirBuilder::new().mode(mode).create(path) {
+            let made = std::fs::DirBuilder::new().mode(mode).create(path);
+            match made.and_then(|()| owner.map_or(Ok(()), |uid| chown(path, Some(uid), Some(uid)))) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(source) => return Err(Error::NoFolder { path: path.clone(), source }),
@@ -112,6 +113,9 @@ impl Station {
 
 /// The courier's account in the image (image/rootfs.toml).
 pub const COURIER: u32 = 801;
+
+/// The mover's.
+pub const MOVER: u32 = 802;
 
 /// A listening socket at `path`, in the place of one that nobody answers at.
 pub fn bind(path: &Path) -> Result<OwnedFd> {

@@ -56,7 +56,7 @@ variables! {
         "The mover's socket, which the courier connects to.";
     COURIER_UID = "STAYPUT_COURIER_UID", "a user's number", "801",
         "Whose processes may give the mover orders.";
-    MOVER_UID = "STAYPUT_MOVER_UID", "a user's number", "the owner of the source folder",
+    MOVER_UID = "STAYPUT_MOVER_UID", "a user's number", "the owner of the source folder, refused if that is root; 802 where there is none yet",
         "Who the mover runs as when `both` starts it.";
     RESERVE = "STAYPUT_RESERVE_MIB", "a number of MiB", "16",
         "How much must stay free where the files and the log are.";

@@ -7,7 +7,7 @@ mod process;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
@@ -191,15 +191,24 @@ fn both_halves_in_one_container_are_two_users_and_end_together() {
     if !rustix::process::getuid().is_root() {
         return;
     }
-    let place = Place::new();
-    for folder in ["destination", "ledger"] {
-        fs::create_dir(place.path(folder)).unwrap();
+    for (owner, mover) in [(Some(4321), 4321), (None, 802)] {
+        let place = Place::new();
+        fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(place.path("health"), fs::Permissions::from_mode(0o1777)).unwrap();
+        match owner {
+            Some(_) => std::os::unix::fs::chown(place.path("source"), owner, owner).unwrap(),
+            None => fs::remove_dir(place.path("source")).unwrap(),
+        }
+        two_users(&place, mover);
+        // What was not there was made for the mover.
+        for folder in ["source", "destination", "ledger"] {
+            assert_eq!(fs::metadata(place.path(folder)).unwrap().uid(), mover, "{folder}");
+        }
     }
-    for folder in ["", "source", "destination", "ledger", "health"] {
-        std::os::unix::fs::chown(place.path(folder), Some(4321), None).unwrap();
-        fs::set_permissions(place.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    fs::set_permissions(place.path("health"), fs::Permissions::from_mode(0o1777)).unwrap();
+}
+
+/// Starts both halves, looks at them, and ends them.
+fn two_users(place: &Place, mover: u32) {
     let mut child = place
         .command("both")
         // Nobody is there: the courier goes on trying, which is all that it should do here.
@@ -224,13 +233,13 @@ fn both_halves_in_one_container_are_two_users_and_end_together() {
     assert!(place.health().contains("\"separation\":\"weaker\""), "{}", place.health());
     let mut users: Vec<_> = children.iter().filter_map(|pid| user_of(*pid)).collect();
     users.sort_unstable();
-    assert_eq!(users, [4321, 4322]);
+    assert_eq!(users, [mover.min(4322), mover.max(4322)]);
     for pid in &children {
         // What cannot be looked into belongs to root in the eyes of others.
-        let owner = std::os::unix::fs::MetadataExt::uid(&fs::metadata(format!("/proc/{pid}/mem")).unwrap());
+        let owner = fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid();
         assert_eq!(owner, 0, "process {pid} can be looked into");
         let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
-        let is_mover = user_of(*pid) == Some(4321);
+        let is_mover = user_of(*pid) == Some(mover);
         assert_eq!(environment.contains("AWS_SECRET_ACCESS_KEY"), !is_mover, "process {pid}");
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
@@ -246,6 +255,18 @@ fn both_halves_as_one_user_are_refused() {
     let output = run(place.command("both").env("STAYPUT_MOVER_UID", same));
     assert_eq!(output.status.code(), Some(78));
     assert!(text(&output.stderr).contains("two users"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_mover_of_both_is_not_root_because_the_files_are() {
+    if !rustix::process::getuid().is_root() {
+        return;
+    }
+    let place = Place::new();
+    let output = run(place.command("both").env("STAYPUT_COURIER_UID", "4322"));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("STAYPUT_MOVER_UID"), "{}", text(&output.stderr));
+    assert!(!place.path("ledger").exists());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! starts it again. Orders and files stand that at any moment.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -36,11 +37,11 @@ pub fn main(variables: &Variables, arguments: &[OsString]) -> ExitCode {
 
 fn run(variables: &Variables) -> Result<ExitCode> {
     let station = Station::read(variables)?;
-    station.make_folders()?;
     let (mover, courier) = (mover_uid(&station, variables)?, station.peer.uid);
     if !rustix::process::geteuid().is_root() || mover == courier {
         return Err(Error::OneUser { mover, courier });
     }
+    station.make_folders(Some(mover))?;
     if let Some(folder) = station.socket.parent() {
         // If it cannot be made, the socket's own error says so with its path.
         let _ = std::fs::create_dir_all(folder);
@@ -65,13 +66,18 @@ fn run(variables: &Variables) -> Result<ExitCode> {
     }
 }
 
-/// Who the mover runs as: who owns the files already, unless the variables say otherwise.
+/// Who the mover runs as: who owns the files already, unless the variables say otherwise. Not root, unless they say so.
 fn mover_uid(station: &Station, variables: &Variables) -> Result<u32> {
     if let Some(uid) = variables.parse(&variables::MOVER_UID, |text| text.parse::<u32>().ok())? {
         return Ok(uid);
     }
-    let found = std::fs::metadata(&station.source);
-    found.map(|found| found.uid()).map_err(|source| Error::NoFolder { path: station.source.clone(), source })
+    let path = station.source.clone();
+    match std::fs::metadata(&path) {
+        Ok(found) if found.uid() == 0 => Err(Error::RootMover { path }),
+        Ok(found) => Ok(found.uid()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(station::MOVER),
+        Err(source) => Err(Error::NoFolder { path, source }),
+    }
 }
 
 /// This program again, as one half and one user, with the worker's own variables only.

@@ -89,7 +89,7 @@ impl Asked {
 }
 
 fn work(station: &Station, reporter: &mut Reporter) -> Result<Exit> {
-    station.make_folders()?;
+    station.make_folders(None)?;
     let folders = station.folders()?;
     let listener = station.listener()?;
     let notifier = Notifier::of_process();
