@@ -4,8 +4,10 @@ use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix,
     SocketFlags, SocketType,
@@ -13,6 +15,9 @@ use rustix::net::{
 
 use crate::protocol::{Answer, Inbound, LONGEST, Request};
 use crate::{Counters, Error, Order, OrderKey, Outcome, Result};
+
+/// How long a mover may take to greet. It serves one connection to its end before it greets the next.
+const GREETING: Duration = Duration::from_secs(10);
 
 /// A greeted connection to a mover.
 #[derive(Debug)]
@@ -24,17 +29,34 @@ pub struct Client {
 impl Client {
     /// Connects to the mover at `path` and says hello.
     pub fn connect(path: &Path) -> Result<Self> {
+        Self::greet(path).map_err(|error| match error {
+            Error::NoMover { source: Errno::AGAIN, .. } | Error::Socket { source: Errno::AGAIN, .. } => {
+                Error::Engaged { path: path.to_owned() }
+            }
+            error => error,
+        })
+    }
+
+    fn greet(path: &Path) -> Result<Self> {
         let failed = |source| Error::NoMover { path: path.to_owned(), source };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
         let connection =
             rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).map_err(failed)?;
+        // Connecting waits as well, while as many others wait as the mover's socket holds.
+        let wait = |which, time| set_socket_timeout(&connection, which, time).map_err(failed);
+        wait(Timeout::Send, Some(GREETING))?;
+        wait(Timeout::Recv, Some(GREETING))?;
         rustix::net::connect(&connection, &address).map_err(failed)?;
-        let client = Self { connection, batches: 0 };
-        match client.ask(&Request::Hello)? {
-            (Answer::Welcome { .. }, None) => Ok(client),
-            other => Err(unexpected(&other.0)),
+        send(&connection, &Request::Hello)?;
+        match receive(&connection)? {
+            (Answer::Welcome { .. }, None) => {}
+            other => return Err(unexpected(&other.0)),
         }
+        // From here on an answer takes as long as the work does.
+        wait(Timeout::Send, None)?;
+        wait(Timeout::Recv, None)?;
+        Ok(Self { connection, batches: 0 })
     }
 
     /// Lets up to [`crate::protocol::BATCH`] orders be carried out; an outcome for each, in their order.

@@ -88,6 +88,15 @@ pub enum Error {
         /// Why not.
         source: Errno,
     },
+    /// The mover is there, and serves somebody else.
+    #[error(
+        "the mover at '{}' serves another connection or is not ready yet; it serves one at a time, to its end: stop the courier \
+         or the job that has it, or try again later", path.display()
+    )]
+    Engaged {
+        /// Its socket.
+        path: PathBuf,
+    },
     /// The mover ended the conversation.
     #[error("the mover closed the connection; connect again, and if it does so at once, see its status")]
     Closed,
@@ -184,7 +193,7 @@ impl Error {
             | Self::NoFolder { .. }
             | Self::Socket { .. }
             | Self::NoOpenat2(_) => Exit::Place,
-            Self::Locked | Self::SocketTaken { .. } => Exit::Busy,
+            Self::Locked | Self::SocketTaken { .. } | Self::Engaged { .. } => Exit::Busy,
             Self::Log { .. } | Self::Recovery { .. } | Self::Output { .. } => Exit::Disk,
             Self::Damaged { .. } | Self::LogVersion { .. } => Exit::Damaged,
             Self::NoMover { .. } | Self::Closed | Self::Refused(_) | Self::Answer => Exit::Unreachable,

@@ -11,10 +11,11 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
     recv, send, socket_with,
 };
+use stayput_worker::client::Client;
 use stayput_worker::disk::Linux;
 use stayput_worker::protocol::{Answer, LONGEST, Refusal, Request};
 use stayput_worker::server::{Ended, Notice, Peer, serve};
-use stayput_worker::{Mover, Naming, Order, OrderKey, Outcome, Settings};
+use stayput_worker::{Error, Mover, Naming, Order, OrderKey, Outcome, Settings};
 use tempfile::TempDir;
 
 fn socket() -> OwnedFd {
@@ -140,6 +141,23 @@ fn a_courier_that_vanishes_in_the_middle_leaves_the_mover_serving() {
     assert_eq!(ask(&connection, &request), Answer::Moved { batch: 1, outcomes });
     drop(connection);
     assert_eq!(thread.join().unwrap().len(), 2);
+}
+
+#[test]
+fn whoever_comes_while_another_is_served_is_told_so_after_a_moment() {
+    let (place, address, thread) = start(2, me());
+    let connection = dial(&address);
+    ask(&connection, &Request::Hello);
+    let path = place.path().join("socket");
+    let (said, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || said.send(Client::connect(&path).err()));
+    let error = heard.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
+    assert!(matches!(error, Error::Engaged { .. }), "{error}");
+    assert!(error.to_string().contains("stop the courier"), "{error}");
+    // Who is served is served on.
+    assert_eq!(ask(&connection, &Request::Ready), Answer::Ready { obstacle: None });
+    drop(connection);
+    assert_eq!(thread.join().unwrap()[0], Ended::Closed);
 }
 
 #[test]
