@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod oracle;
+
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use oracle::apart;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use stayput_worker::disk::Linux;
 use stayput_worker::{Error, Mover, Naming, Order, OrderKey, Outcome, Settings, Subfolders, Suffix};
@@ -380,14 +383,6 @@ fn two_movers_cannot_have_one_folder() {
 fn a_missing_folder_is_named_with_what_to_do() {
     let error = Linux.folder(Path::new("/nonexistent/source")).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/source") && error.contains("create it"), "{error}");
-}
-
-/// Two file systems, where this machine has them: the temporary folder's and the memory's.
-fn apart() -> Option<(TempDir, TempDir)> {
-    let near = TempDir::new().unwrap();
-    let far = TempDir::new_in("/dev/shm").ok()?;
-    let device = |path: &Path| fs::metadata(path).unwrap().dev();
-    (device(near.path()) != device(far.path())).then_some((near, far))
 }
 
 #[test]
