@@ -224,7 +224,9 @@ fn two_users(place: &Place, mover: u32) {
     let children = loop {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
         let children: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-        if children.len() == 2 && place.health().contains("WRK-06") {
+        // What cannot be looked into belongs to root in the eyes of others. A half closes itself soon after its start.
+        let is_closed = |pid: &u32| fs::metadata(format!("/proc/{pid}/mem")).is_ok_and(|mem| mem.uid() == 0);
+        if children.len() == 2 && place.health().contains("WRK-06") && children.iter().all(is_closed) {
             break children;
         }
         assert!(Instant::now() < deadline, "{children:?} {}", place.health());
@@ -236,9 +238,6 @@ fn two_users(place: &Place, mover: u32) {
     users.sort_unstable();
     assert_eq!(users, [mover.min(4322), mover.max(4322)]);
     for pid in &children {
-        // What cannot be looked into belongs to root in the eyes of others.
-        let owner = fs::metadata(format!("/proc/{pid}/mem")).unwrap().uid();
-        assert_eq!(owner, 0, "process {pid} can be looked into");
         let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
         let is_mover = user_of(*pid) == Some(mover);
         assert_eq!(environment.contains("AWS_SECRET_ACCESS_KEY"), !is_mover, "process {pid}");
