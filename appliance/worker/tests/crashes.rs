@@ -514,6 +514,27 @@ fn a_file_that_is_written_to_while_it_moves_is_moved_whole_or_stays_whole() {
 }
 
 #[test]
+fn a_file_that_shrinks_while_it_moves_is_moved_whole_or_stays_as_it_is() {
+    for apart in [false, true] {
+        meddle(
+            apart,
+            |state| state.shrink(SOURCE, b"b", 3),
+            |disk, outcome, what| {
+                let (here, there) =
+                    (disk.list(SOURCE).remove(&b"b"[..]), disk.list(DESTINATION).remove(MOVED));
+                let short = Some(B[..3].to_vec());
+                match outcome {
+                    Outcome::Done => {
+                        assert!(here.is_none() && (there == short || there.as_deref() == Some(B)), "{what}")
+                    }
+                    _ => assert_eq!((here, there), (short, None), "{what}"),
+                }
+            },
+        );
+    }
+}
+
+#[test]
 fn a_file_that_takes_the_name_while_the_other_moves_is_not_lost() {
     for apart in [false, true] {
         meddle(

@@ -10,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use oracle::apart;
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use oracle::{apart, missing};
+use rustix::fs::{CWD, FileType, Mode, XattrFlags, getxattr, makedev, mknodat, setxattr};
 use stayput_worker::disk::Linux;
 use stayput_worker::{Error, Mover, Naming, Order, OrderKey, Outcome, Settings, Subfolders, Suffix};
 use tempfile::TempDir;
@@ -141,11 +141,17 @@ fn links_pipes_devices_and_second_names_stay_where_they_are() {
     symlink("nowhere", this.source("dangling")).unwrap();
     mknodat(CWD, this.source("pipe"), FileType::Fifo, Mode::RWXU, 0).unwrap();
     fs::hard_link(&secret, this.source("second-name")).unwrap();
+    // The device that reads as nothing, where this user may make one.
+    if mknodat(CWD, this.source("device"), FileType::CharacterDevice, Mode::RWXU, makedev(1, 3)).is_err() {
+        missing("right to make a device (CAP_MKNOD)");
+        fs::create_dir(this.source("device")).unwrap();
+    }
     let _listener = std::os::unix::net::UnixListener::bind(this.source("socket")).unwrap();
     for (name, outcome) in [
         ("link", Outcome::NotAFile),
         ("dangling", Outcome::NotAFile),
         ("pipe", Outcome::NotAFile),
+        ("device", Outcome::NotAFile),
         ("socket", Outcome::NotAFile),
         ("second-name", Outcome::Linked),
     ] {
@@ -395,7 +401,17 @@ fn between_file_systems_content_mode_time_and_attributes_arrive_and_the_source_g
     let old = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 123_456_789);
     fs::File::options().write(true).open(this.source("a")).unwrap().set_modified(old).unwrap();
     fs::write(this.source("taken"), "new").unwrap();
-    fs::write(this.destination("taken_has_been_processed"), "old").unwrap();
+    let taken = this.destination("taken_has_been_processed");
+    fs::write(&taken, "old").unwrap();
+    let attributes: [(&str, &[u8]); 2] = [("user.origin", b"clinic 7\0\xff"), ("user.empty", b"")];
+    let set = |path: &Path| {
+        let mut each = attributes.iter();
+        each.try_for_each(|(name, value)| setxattr(path, *name, value, XattrFlags::empty()))
+    };
+    let has_attributes = set(&taken).and_then(|()| set(&this.source("a"))).is_ok();
+    if !has_attributes {
+        missing("file system with user attributes for both folders");
+    }
     assert_eq!(this.order(b"a"), Outcome::Done);
     assert_eq!(this.order(b"taken"), Outcome::Conflict);
     assert!(!this.source("a").exists() && this.source("taken").exists());
@@ -403,6 +419,11 @@ fn between_file_systems_content_mode_time_and_attributes_arrive_and_the_source_g
     assert_eq!(fs::read(&moved).unwrap(), content);
     assert_eq!(fs::metadata(&moved).unwrap().mode() & 0o7777, 0o751);
     assert_eq!(fs::metadata(&moved).unwrap().modified().unwrap(), old);
+    for (name, value) in attributes.into_iter().filter(|_| has_attributes) {
+        let mut found = [0; 64];
+        let length = getxattr(&moved, name, &mut found[..]).unwrap();
+        assert_eq!(&found[..length], value, "{name}");
+    }
     assert_eq!(this.names("destination").len(), 2, "no temporary file is left");
     this = this.restart(settings());
     assert_eq!(this.order(b"a"), Outcome::AlreadyDone);

@@ -158,6 +158,16 @@ impl State {
         }
     }
 
+    /// Cuts a file, if it is there.
+    pub fn shrink(&mut self, folder: usize, name: &[u8], length: usize) {
+        let stamp = self.tick();
+        if let Some(ino) = self.live[folder].get(name) {
+            let inode = self.inodes.get_mut(ino).unwrap();
+            inode.content.truncate(length);
+            inode.modified = stamp;
+        }
+    }
+
     /// Puts a new file under a name, in the place of any that is there; nobody syncs its content.
     pub fn replace(&mut self, folder: usize, name: &[u8], content: &[u8]) {
         let (ino, stamp) = (self.next, self.tick());
