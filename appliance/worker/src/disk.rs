@@ -84,6 +84,8 @@ pub trait Disk {
     /// An open file.
     type File: fmt::Debug;
 
+    /// Whether both are one folder.
+    fn is_same(&self, one: &Self::Folder, other: &Self::Folder) -> Result<bool>;
     /// Takes the folder for this process alone; `false` when another has it.
     fn lock(&self, folder: &Self::Folder) -> Result<bool>;
     /// What `name` is, without following it anywhere; `None` when there is nothing.

@@ -386,6 +386,19 @@ fn two_movers_cannot_have_one_folder() {
 }
 
 #[test]
+fn two_movers_cannot_have_one_destination_and_one_mover_may_have_one_folder_for_both() {
+    let this = Bench::new();
+    let other = TempDir::new().unwrap();
+    for name in ["source", "log"] {
+        fs::create_dir(other.path().join(name)).unwrap();
+    }
+    let (source, log) = (other.path().join("source"), other.path().join("log"));
+    let second = open(&source, &this.destination(""), &log, settings());
+    assert!(matches!(second, Err(Error::Locked)));
+    assert!(open(&source, &source, &log, settings()).is_ok());
+}
+
+#[test]
 fn a_missing_folder_is_named_with_what_to_do() {
     let error = Linux.folder(Path::new("/nonexistent/source")).unwrap_err().to_string();
     assert!(error.contains("/nonexistent/source") && error.contains("create it"), "{error}");

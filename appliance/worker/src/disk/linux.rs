@@ -63,6 +63,11 @@ impl Disk for Linux {
     type Folder = LinuxFolder;
     type File = LinuxFile;
 
+    fn is_same(&self, one: &LinuxFolder, other: &LinuxFolder) -> Result<bool> {
+        let place = |stat: &Statx| (stat.stx_dev_major, stat.stx_dev_minor, stat.stx_ino);
+        Ok(place(&statx(one)?) == place(&statx(other)?))
+    }
+
     fn lock(&self, folder: &LinuxFolder) -> Result<bool> {
         match rustix::fs::flock(&folder.0, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(true),

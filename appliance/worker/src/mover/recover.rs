@@ -60,8 +60,11 @@ impl<D: Disk> Mover<D> {
         log: D::Folder,
         settings: Settings,
     ) -> Result<Self> {
-        for folder in [&source, &log] {
-            if !disk.lock(folder).map_err(|source| Error::Log { action: "lock", source })? {
+        let locked = |source| Error::Log { action: "lock", source };
+        // A folder that is both cannot be locked twice. Another mover's start would take unfinished files here for leftovers.
+        let others = !disk.is_same(&source, &destination).map_err(locked)?;
+        for folder in [&source, &log].into_iter().chain(others.then_some(&destination)) {
+            if !disk.lock(folder).map_err(locked)? {
                 return Err(Error::Locked);
             }
         }

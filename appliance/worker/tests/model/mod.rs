@@ -348,6 +348,10 @@ impl Disk for Model {
     type Folder = usize;
     type File = u64;
 
+    fn is_same(&self, one: &usize, other: &usize) -> Result<bool> {
+        self.call("is same", |_| Ok(one == other))
+    }
+
     fn lock(&self, _: &usize) -> Result<bool> {
         self.call("lock", |_| Ok(true))
     }
