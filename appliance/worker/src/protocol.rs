@@ -40,6 +40,15 @@ pub const TRANSFERS: usize = 4;
 /// The longest version of an object, in bytes.
 pub const LONGEST_VERSION: usize = 128;
 
+/// An object's version as it travels and is recorded: three dots at its end say that it was longer.
+pub fn version(whole: &str) -> Vec<u8> {
+    const CUT: &[u8] = b"...";
+    match whole.as_bytes() {
+        fitting if fitting.len() <= LONGEST_VERSION => fitting.to_vec(),
+        long => [&long[..LONGEST_VERSION - CUT.len()], CUT].concat(),
+    }
+}
+
 const HEADER: usize = 4;
 
 /// Why a message is refused.

@@ -4,7 +4,9 @@
 
 use proptest::prelude::*;
 use stayput_worker::checksum::{Algorithm, Checksum};
-use stayput_worker::protocol::{Answer, BATCH, Inbound, LONGEST, LONGEST_VERSION, Refusal, Request, VERSION};
+use stayput_worker::protocol::{
+    Answer, BATCH, Inbound, LONGEST, LONGEST_VERSION, Refusal, Request, VERSION, version,
+};
 use stayput_worker::{Counters, Naming, Order, OrderKey, Outcome};
 
 fn keys() -> impl Strategy<Value = OrderKey> {
@@ -190,4 +192,12 @@ proptest! {
             prop_assert_eq!(request.encode().unwrap(), bytes);
         }
     }
+}
+
+#[test]
+fn a_version_that_is_too_long_for_the_record_says_that_it_was_cut() {
+    let longest = "v".repeat(LONGEST_VERSION);
+    assert_eq!(version(&longest), longest.as_bytes());
+    let cut = version(&format!("{longest}w"));
+    assert_eq!(cut, format!("{}...", &longest[3..]).as_bytes());
 }

@@ -10,7 +10,7 @@ use super::desk::Trouble;
 use super::link::Ask;
 use super::store::Store;
 use crate::orders::Object;
-use crate::protocol::{Inbound, LONGEST_VERSION};
+use crate::protocol::{self, Inbound};
 use crate::{Disposition, OrderKey, Outcome};
 
 /// Which buckets orders may name, and how keys in them must begin.
@@ -78,7 +78,7 @@ impl Way {
             order,
             length: object.length,
             checksum: object.checksum.clone(),
-            version: object.version.bytes().take(LONGEST_VERSION).collect(),
+            version: protocol::version(&object.version),
         };
         let begun = self.ask(|answer| Ask::SendIn(inbound, answer)).await;
         let pipe = match begun {

@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::courier::desk::Trouble;
 use crate::courier::store::Store;
 use crate::credentials::Provider;
-use crate::protocol::{Inbound, LONGEST_VERSION};
+use crate::protocol::{self, Inbound};
 use crate::variables::{self, Variable, Variables};
 use crate::{Disposition, Exit, Outcome};
 
@@ -135,7 +135,7 @@ async fn fetch(store: &Store, client: &mut Client, bucket: &str, key: &str) -> R
         order,
         length,
         checksum: object.checksum.clone(),
-        version: object.version.bytes().take(LONGEST_VERSION).collect(),
+        version: protocol::version(&object.version),
     };
     let outcome = match client.send_in(inbound)? {
         Err(outcome) => outcome,
