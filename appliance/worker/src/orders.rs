@@ -43,6 +43,14 @@ pub struct Object {
     pub size: Option<u64>,
 }
 
+impl Object {
+    /// How many bytes of memory it takes up.
+    pub(crate) fn bytes(&self) -> usize {
+        let version = self.version.as_ref().map_or(0, String::capacity);
+        size_of::<Self>() + self.bucket.capacity() + self.key.capacity() + version
+    }
+}
+
 impl fmt::Debug for Object {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "Object(key of {} bytes, {:?} bytes)", self.key.len(), self.size)

@@ -55,6 +55,8 @@ const TICK: Duration = Duration::from_millis(250);
 pub const HELD: usize = 96;
 /// The most orders that are watched for their files; further ones wait on the queue.
 pub const WATCHED: usize = 1024;
+/// The most bytes that these may take up: a notification can have 32 objects with long keys and versions.
+pub const WATCHED_BYTES: usize = 4 << 20;
 /// The most messages that one call carries.
 pub const CALL: usize = 10;
 /// The most receives in flight.
@@ -71,6 +73,8 @@ struct Held {
     id: OrderKey,
     order: Option<Order>,
     objects: Vec<Object>,
+    /// About how many bytes of memory it takes up.
+    bytes: usize,
     /// The keys of its objects that are done.
     fetched: Vec<OrderKey>,
     receives: u32,
@@ -303,6 +307,7 @@ impl Desk {
     }
 
     fn place(&mut self, now: Boot, sent: Boot, message: Received) {
+        let bytes = message.kept();
         let Received { receipt, receives, asked, .. } = message;
         let until = sent.plus(self.ladder.delay(receives).max(VISIBILITY));
         let deadline = sent.plus(VISIBILITY);
@@ -313,6 +318,7 @@ impl Desk {
         let held = Held {
             id: id.clone(),
             objects,
+            bytes,
             fetched,
             receipt,
             order,
@@ -373,7 +379,7 @@ impl Desk {
     }
 
     fn answered(&mut self, now: Boot, slot: u64, outcome: Outcome) {
-        let Some(held) = self.held.get_mut(&slot) else { return };
+        let Some(held) = self.held.get(&slot) else { return };
         self.tally.outcomes.add(outcome);
         self.tally.last = Some(outcome);
         let disposition = outcome.disposition();
@@ -384,14 +390,7 @@ impl Desk {
                 self.doom(now, slot);
             }
             Disposition::Later if self.stopping => self.give_back(slot, 0),
-            Disposition::Later => {
-                held.step = Step::Watching(now.plus(if held.objects.is_empty() { WATCH } else { REFETCH }));
-                held.waits = true;
-                let left = now.until(held.until).as_secs();
-                if self.watching() > WATCHED {
-                    self.give_back(slot, u32::try_from(left).unwrap_or(0));
-                }
-            }
+            Disposition::Later => self.watch(now, slot),
             Disposition::Leave => {
                 let (receives, message) = (held.receives, held.id.clone());
                 if outcome == Outcome::Conflict {
@@ -400,6 +399,18 @@ impl Desk {
                 self.park(now, slot, Note::Left { message, receives, outcome });
             }
             Disposition::Pause => self.pause(now, slot, outcome),
+        }
+    }
+
+    /// Keeps a message whose file has not come, or leaves it to the queue for its step when too much is kept already.
+    fn watch(&mut self, now: Boot, slot: u64) {
+        let Some(held) = self.held.get_mut(&slot) else { return };
+        held.step = Step::Watching(now.plus(if held.objects.is_empty() { WATCH } else { REFETCH }));
+        held.waits = true;
+        let left = now.until(held.until).as_secs();
+        let bytes: usize = self.watched().map(|held| held.bytes).sum();
+        if self.watching() > WATCHED || bytes > WATCHED_BYTES {
+            self.give_back(slot, u32::try_from(left).unwrap_or(0));
         }
     }
 
@@ -435,10 +446,9 @@ impl Desk {
                 self.park(now, slot, Note::Unfetched { message, receives });
             }
             Err(trouble) => {
-                held.step = Step::Watching(now.plus(REFETCH));
-                held.waits = true;
                 self.tally.trouble(trouble);
                 self.notes.push(Note::Trouble(trouble));
+                self.watch(now, slot);
             }
         }
     }

@@ -125,5 +125,7 @@ fn decoded(key: &str) -> Option<String> {
             other => other,
         });
     }
+    // Encoded, it may have been three times as long, and it may be held for hours.
+    bytes.shrink_to_fit();
     String::from_utf8(bytes).ok()
 }

@@ -8,10 +8,12 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use stayput_worker::courier::Boot;
-use stayput_worker::courier::desk::{Action, Desk, Entry, Event, Note, RETURNS, Received, Trouble, WATCHED};
+use stayput_worker::courier::desk::{
+    Action, Desk, Entry, Event, Note, RETURNS, Received, Trouble, WATCHED, WATCHED_BYTES,
+};
 use stayput_worker::orders::Asked;
 use stayput_worker::{OrderKey, Outcome};
-use world::World;
+use world::{Message, World, created};
 
 #[test]
 fn an_idle_queue_costs_at_most_three_calls_a_minute() {
@@ -101,17 +103,11 @@ fn a_test_event_is_acknowledged() {
     assert_eq!((world.deleted.len(), world.acknowledged), (1, 0));
 }
 
-fn created(bucket: &str, key: &str) -> String {
-    format!(
-        r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},"object":{{"key":"{key}"}}}}}}]}}"#
-    )
-}
-
 #[test]
 fn an_object_is_fetched_for_as_long_as_it_takes_and_then_its_message_is_deleted() {
     let mut world = World::new();
     world.rules(10, 14);
-    let fetched = world.send(&created("inbox", "in/a"));
+    let fetched = world.notify("in/a");
     world.outcomes.insert("in/a".to_owned(), Outcome::Done);
     world.pass(500_000);
     assert_eq!((world.fetches.len(), world.acknowledged), (1, 1));
@@ -121,8 +117,8 @@ fn an_object_is_fetched_for_as_long_as_it_takes_and_then_its_message_is_deleted(
 #[test]
 fn an_object_that_no_rule_names_or_that_is_gone_is_left_to_the_redrive_policy() {
     let mut world = World::new();
-    let elsewhere = world.send(&created("inbox", "out/a"));
-    let gone = world.send(&created("inbox", "in/gone"));
+    let elsewhere = world.notify("out/a");
+    let gone = world.notify("in/gone");
     world.pass(1_000_000);
     assert_eq!(world.fetches.iter().map(|(_, objects)| objects).max(), Some(&1));
     assert!(world.queue.contains_key(&elsewhere) && world.queue.contains_key(&gone));
@@ -132,13 +128,46 @@ fn an_object_that_no_rule_names_or_that_is_gone_is_left_to_the_redrive_policy() 
 #[test]
 fn a_transfer_that_broke_is_begun_again() {
     let mut world = World::new();
-    world.send(&created("inbox", "in/a"));
+    world.notify("in/a");
     world.outcomes.insert("in/a".to_owned(), Outcome::Incomplete);
     world.pass(410_000);
     world.outcomes.insert("in/a".to_owned(), Outcome::Done);
     world.pass(900_000);
     assert!(world.fetches.len() >= 2);
     assert_eq!(world.deleted.len(), 1);
+}
+
+#[test]
+fn a_store_that_fails_leaves_more_than_can_be_watched_to_the_queue() {
+    let mut world = World::new();
+    (world.store, world.fetch_time) = (Some(Trouble::Answer), 20);
+    for number in 0..WATCHED + 300 {
+        world.notify(&format!("in/{number}"));
+    }
+    // What is held is counted at every step.
+    world.pass(60_000);
+    assert_eq!(world.desk.watching(), WATCHED);
+    let shown = world.queue.values().filter(|message| message.visible <= world.now).count();
+    assert_eq!(shown, 0, "each is hidden for its step of the ladder");
+}
+
+#[test]
+fn of_large_notifications_fewer_are_watched() {
+    let mut world = World::new();
+    (world.store, world.fetch_time) = (Some(Trouble::Service), 20);
+    let key = |number: usize| format!("in/{number:0>1000}");
+    let record = |number: usize| {
+        let body = created("inbox", &key(number));
+        body[r#"{"Records":["#.len()..body.len() - "]}".len()].to_owned()
+    };
+    for number in 0..300 {
+        let records: Vec<_> = (0..32).map(|index| record(number * 32 + index)).collect();
+        world.send(&format!(r#"{{"Records":[{}]}}"#, records.join(",")));
+    }
+    world.pass(60_000);
+    assert!(world.desk.tally().received >= 300);
+    let bytes = world.desk.watching() * 32 * key(0).len();
+    assert!((WATCHED_BYTES / 2..WATCHED_BYTES).contains(&bytes), "{bytes} bytes of keys");
 }
 
 #[test]
@@ -301,7 +330,7 @@ proptest! {
     /// be done is done.
     #[test]
     fn whatever_happens_all_that_can_be_done_is_done_in_the_end(
-        steps in prop::collection::vec((0..7u8, 1..90_000u64), 1..25),
+        steps in prop::collection::vec((0..10u8, 1..90_000u64), 1..25),
         every in 2..20u64,
     ) {
         let mut world = World::new();
@@ -326,15 +355,30 @@ proptest! {
                 3 => world.paused = Some(Outcome::DiskFull),
                 4 => world.paused = None,
                 5 => drop(world.send("{}")),
+                6 => {
+                    for _ in 0..time % 10 {
+                        good += 1;
+                        let key = format!("in/g{good}");
+                        world.notify(&key);
+                        world.outcomes.insert(key, Outcome::Done);
+                    }
+                }
+                7 => {
+                    world.fetch_time = time;
+                    world.store = Some(Trouble::ALL[time as usize % Trouble::ALL.len()]);
+                }
+                8 => world.store = None,
                 _ => drop(world.send("never")),
             }
             world.pass(time);
         }
         world.every = u64::MAX;
         world.paused = None;
+        (world.store, world.fetch_time) = (None, 1_000);
         world.start_mover();
         world.pass(3_600_000);
-        let left: Vec<_> = world.queue.values().filter(|message| message.body.starts_with('g')).collect();
+        let is_good = |message: &&Message| message.body.starts_with('g') || message.body.contains("in/g");
+        let left: Vec<_> = world.queue.values().filter(is_good).collect();
         prop_assert!(left.is_empty(), "{left:?}");
     }
 }

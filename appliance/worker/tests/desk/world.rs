@@ -42,6 +42,11 @@ pub struct World {
     calls: u64,
     pub acknowledged: usize,
     pub fetches: Vec<(u64, usize)>,
+    /// What every fetch meets instead of its object, and how long any takes.
+    pub store: Option<Trouble>,
+    pub fetch_time: u64,
+    /// The keys of the objects that were fetched.
+    fetched: BTreeSet<String>,
     pub notes: Vec<Note>,
 }
 
@@ -65,6 +70,10 @@ impl World {
             calls: 0,
             acknowledged: 0,
             fetches: Vec::new(),
+            store: None,
+            // Longer than a receipt holds by itself.
+            fetch_time: 400_000,
+            fetched: BTreeSet::new(),
             notes: Vec::new(),
         };
         world.rules(5, 4);
@@ -99,6 +108,11 @@ impl World {
             self.send(&name);
             self.outcomes.insert(name, Outcome::Done);
         }
+    }
+
+    /// Sends a notification of this object.
+    pub fn notify(&mut self, key: &str) -> u64 {
+        self.send(&created("inbox", key))
     }
 
     /// Lets `milliseconds` pass.
@@ -138,6 +152,14 @@ impl World {
                     self.take(Event::Received { call, result });
                 }
                 Event::Moved { .. } | Event::Noted | Event::Obstacle(_) if !self.mover => {}
+                Event::Fetched { slot, result: Ok(_) } if !self.mover => {
+                    self.take(Event::Fetched { slot, result: Ok((Outcome::Incomplete, Vec::new())) });
+                }
+                Event::Fetched { slot, result: Ok((Outcome::Done, keys)) } => {
+                    let names = keys.iter().map(|key| String::from_utf8(key.as_bytes().to_vec()).unwrap());
+                    self.fetched.extend(names);
+                    self.take(Event::Fetched { slot, result: Ok((Outcome::Done, keys)) });
+                }
                 other => self.take(other),
             }
         }
@@ -206,14 +228,15 @@ impl World {
                 }
                 Action::Fetch { slot, objects } => {
                     self.fetches.push((self.now, objects.len()));
-                    let key = OrderKey::new(objects[0].key.as_bytes()).unwrap();
                     let outcome = self.outcomes.get(&objects[0].key).copied();
-                    let result = match outcome {
-                        Some(outcome) => Ok((outcome, vec![key])),
-                        None => Err(Trouble::Denied),
+                    let result = match (self.store, outcome) {
+                        (Some(trouble), _) => Err(trouble),
+                        (None, Some(outcome)) => {
+                            Ok((outcome, vec![OrderKey::new(objects[0].key.as_bytes()).unwrap()]))
+                        }
+                        (None, None) => Err(Trouble::Denied),
                     };
-                    // Longer than a receipt holds by itself.
-                    self.answers.push((self.now + 400_000, Event::Fetched { slot, result }));
+                    self.answers.push((self.now + self.fetch_time, Event::Fetched { slot, result }));
                 }
                 Action::Probe => self.answers.push((self.now + 1, Event::Obstacle(self.paused))),
                 Action::Deleted(keys) => {
@@ -223,9 +246,7 @@ impl World {
                 Action::Delete { call, entries } => {
                     let failed = self.change(&entries, |world, id, _| {
                         let message = world.queue.remove(&id).unwrap();
-                        let done = world.outcomes.get(&message.body).copied();
-                        let allowed = matches!(done, Some(Outcome::Done | Outcome::AlreadyDone));
-                        assert!(allowed || message.body.starts_with('{'), "{message:?} was deleted undone");
+                        assert!(world.is_done(&message), "{message:?} was deleted undone");
                         assert!(world.deleted.insert(id), "deleted twice");
                     });
                     self.answers.push((self.now + 5, Event::Called { call, result: failed }));
@@ -241,6 +262,15 @@ impl World {
             }
         }
         assert!(self.desk.holding() <= HELD + WATCHED, "{} held", self.desk.holding());
+    }
+
+    fn is_done(&self, message: &Message) -> bool {
+        match Asked::read(&OrderKey::new(b"m").unwrap(), &message.body) {
+            Ok(Asked::Move(_)) => self.outcomes.get(&message.body) == Some(&Outcome::Done),
+            Ok(Asked::Fetch(objects)) => objects.iter().all(|object| self.fetched.contains(&object.key)),
+            Ok(Asked::Nothing) => true,
+            Err(_) => false,
+        }
     }
 
     fn change(
@@ -276,4 +306,11 @@ impl World {
     pub fn asked_at(&self, name: &str) -> Vec<u64> {
         self.asked.iter().filter(|(_, other)| other == name).map(|(at, _)| *at).collect()
     }
+}
+
+/// A notification as S3 sends it.
+pub fn created(bucket: &str, key: &str) -> String {
+    format!(
+        r#"{{"Records":[{{"eventSource":"aws:s3","eventName":"ObjectCreated:Put","s3":{{"bucket":{{"name":"{bucket}"}},"object":{{"key":"{key}"}}}}}}]}}"#
+    )
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Fetched, Rules};
+use super::{Fetched, Held, Rules};
 use crate::orders::{Asked, Object, Poison};
 use crate::{Order, OrderKey, Outcome};
 
@@ -132,6 +132,18 @@ pub struct Received {
     pub bytes: usize,
     /// What it asks for.
     pub asked: Result<Asked, Poison>,
+}
+
+impl Received {
+    /// About how many bytes it takes up when it is held.
+    pub(super) fn kept(&self) -> usize {
+        let asked = match &self.asked {
+            Ok(Asked::Move(order)) => order.name.len(),
+            Ok(Asked::Fetch(objects)) => objects.iter().map(Object::bytes).sum(),
+            Ok(Asked::Nothing) | Err(_) => 0,
+        };
+        size_of::<Held>() + self.receipt.len() + asked
+    }
 }
 
 impl fmt::Debug for Received {

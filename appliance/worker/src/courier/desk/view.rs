@@ -10,10 +10,13 @@ impl Desk {
 
     /// How many orders wait for their files.
     pub fn watching(&self) -> usize {
-        let waits = |held: &&Held| {
+        self.watched().count()
+    }
+
+    pub(super) fn watched(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().filter(|held| {
             held.waits && matches!(held.step, Step::Ready | Step::Asked | Step::Fetching | Step::Watching(_))
-        };
-        self.held.values().filter(waits).count()
+        })
     }
 
     /// How many messages are held in all.
