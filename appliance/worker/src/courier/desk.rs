@@ -368,7 +368,7 @@ impl Desk {
             || batch != self.batch
             || outcomes.len() != self.asked.len()
         {
-            // Not an answer to what was asked. The link drops such a mover; the orders are asked again.
+            // Not an answer to what was asked. Such a mover is left, and the orders are asked of the next one.
             return self.lose_mover(now);
         }
         self.mover = Mover::Idle;

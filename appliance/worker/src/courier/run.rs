@@ -1,6 +1,7 @@
 //! The courier at work: one thread for the queue, one for the mover, and the desk between them.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::desk::{Action, Desk, Event, Trouble};
 use super::inbound::Way;
-use super::link::{self, Ask};
+use super::link::{self, Ask, Said};
 use super::report::Reporter;
 use super::state::{Situation, judge};
 use super::store::Store;
@@ -73,10 +74,13 @@ struct Courier {
     tasks: JoinSet<Brought>,
     /// What a task is for.
     calls: HashMap<Id, Purpose>,
-    /// The way for objects, where any may be fetched.
-    way: Option<Way>,
+    /// Where objects come from, where any may be fetched.
+    store: Option<Arc<Store>>,
+    /// How many were begun.
+    transfers: Arc<AtomicU32>,
+    /// The way to the mover that there is; it leads nowhere while there is none.
     asks: mpsc::Sender<Ask>,
-    events: UnboundedReceiver<Event>,
+    said: UnboundedReceiver<Said>,
     rules_at: Boot,
     notifier: Notifier,
 }
@@ -84,33 +88,32 @@ struct Courier {
 impl Courier {
     fn start(settings: &Settings, credentials: Provider) -> Result<Self, Error> {
         let now = Boot::now();
-        let (asks, asked) = mpsc::channel();
-        let (sender, events) = unbounded_channel();
+        let (sender, said) = unbounded_channel();
         let socket = settings.socket.clone();
         std::thread::Builder::new()
             .name("mover".to_owned())
             .stack_size(256 * 1024)
-            .spawn(move || link::serve(socket, asked, sender))
+            .spawn(move || link::serve(socket, sender))
             .map_err(|source| Error::Runtime { action: "start a thread", source })?;
-        let way = if settings.allowed.is_empty() {
+        let store = if settings.allowed.is_empty() {
             None
         } else {
             let (endpoint, authorities) = (settings.store.clone(), settings.authorities.as_deref());
-            let store = Store::new(&settings.region, endpoint, authorities, credentials.clone())?;
-            Some(Way { store: Arc::new(store), asks: asks.clone(), transfers: Arc::default() })
+            Some(Arc::new(Store::new(&settings.region, endpoint, authorities, credentials.clone())?))
         };
         Ok(Self {
             desk: Desk::new(now).allowing(settings.allowed.clone()),
             queue: Queue::new(settings, credentials.clone())?,
             credentials,
             seen: None,
-            way,
+            store,
+            transfers: Arc::default(),
             reporter: Reporter::new(&settings.health, std::io::stdout(), salt(), now),
             situation: Situation::default(),
             tasks: JoinSet::new(),
             calls: HashMap::new(),
-            asks,
-            events,
+            asks: nowhere(),
+            said,
             rules_at: now,
             notifier: Notifier::of_process(),
         })
@@ -152,15 +155,15 @@ impl Courier {
                 wake = wake.min(now.until(by));
             }
             tokio::select! {
-                Some(event) = self.events.recv() => self.heard(event),
+                Some(said) = self.said.recv() => self.heard(said),
                 Some(joined) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => self.joined(joined),
                 () = tokio::time::sleep(wake) => {}
                 _ = terminate.recv() => stop_by = Some(self.stop(stop_by)),
                 _ = interrupt.recv() => stop_by = Some(self.stop(stop_by)),
             }
             // What else is there already is taken in before anything is decided.
-            while let Ok(event) = self.events.try_recv() {
-                self.heard(event);
+            while let Ok(said) = self.said.try_recv() {
+                self.heard(said);
             }
             while let Some(joined) = self.tasks.try_join_next_with_id() {
                 self.joined(joined);
@@ -185,9 +188,19 @@ impl Courier {
         before.unwrap_or_else(|| now.plus(STOP))
     }
 
-    fn heard(&mut self, event: Event) {
-        self.situation.met |= matches!(event, Event::MoverUp);
+    fn heard(&mut self, said: Said) {
+        let event = match said {
+            Said::Up(asks) => {
+                (self.asks, self.situation.met) = (asks, true);
+                Event::MoverUp
+            }
+            Said::Event(event) => event,
+        };
         self.desk.take(Boot::now(), event);
+        if !self.desk.has_mover() {
+            // The link leaves a mover that nobody can ask, and connects again.
+            self.asks = nowhere();
+        }
     }
 
     fn joined(&mut self, joined: Result<(Id, Brought), JoinError>) {
@@ -229,7 +242,8 @@ impl Courier {
                 (Purpose::Receive(call), task)
             }
             Action::Fetch { slot, objects } => {
-                let Some(way) = self.way.clone() else { return };
+                let Some(store) = self.store.clone() else { return };
+                let way = Way { store, asks: self.asks.clone(), transfers: self.transfers.clone() };
                 let task = self.tasks.spawn(async move {
                     Brought::Event(Event::Fetched { slot, result: way.fetch(objects).await })
                 });
@@ -253,10 +267,14 @@ impl Courier {
 
     fn ask(&mut self, ask: Ask) {
         if self.asks.send(ask).is_err() {
-            // The thread is gone, which only a panic does; what it had is asked again by the next life.
+            // The connection has just ended; what it had is asked again of the next one.
             self.desk.take(Boot::now(), Event::MoverDown);
         }
     }
+}
+
+fn nowhere() -> mpsc::Sender<Ask> {
+    mpsc::channel().0
 }
 
 fn is_clock_plausible() -> bool {
@@ -271,4 +289,34 @@ fn salt() -> [u8; 16] {
         salt = (time ^ u128::from(std::process::id()) << 64).to_le_bytes();
     }
     salt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Outcome;
+
+    /// A courier with nobody around it.
+    fn courier() -> Courier {
+        let place = "/nowhere".to_owned();
+        let variables = HashMap::from([
+            ("SQS_QUEUE_URL", "http://127.0.0.1:1/1/orders"),
+            ("AWS_REGION", "eu-central-1"),
+            ("STAYPUT_SOCKET", &place),
+            ("STAYPUT_HEALTH_FOLDER", &place),
+        ]);
+        let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+        let settings = Settings::from_environment(variable).unwrap();
+        Courier::start(&settings, Provider::from_file(&place, "default")).unwrap()
+    }
+
+    #[test]
+    fn a_mover_that_answers_what_was_not_asked_is_left() {
+        let mut courier = courier();
+        let (asks, asked) = mpsc::channel();
+        courier.heard(Said::Up(asks));
+        assert_eq!(asked.try_recv().unwrap_err(), mpsc::TryRecvError::Empty);
+        courier.heard(Said::Event(Event::Moved { batch: 7, outcomes: vec![Outcome::Done] }));
+        assert_eq!(asked.try_recv().unwrap_err(), mpsc::TryRecvError::Disconnected);
+    }
 }

@@ -191,8 +191,7 @@ fn nothing_is_received_while_the_mover_cannot_work() {
 #[test]
 fn nothing_is_received_without_a_mover_or_with_a_wrong_clock() {
     let mut world = World::new();
-    world.take(Event::MoverDown);
-    world.mover = false;
+    world.stop_mover();
     world.send_done(5);
     world.pass(60_000);
     assert!(world.receives.is_empty());
@@ -238,10 +237,19 @@ fn a_mover_that_dies_with_a_batch_is_asked_again_when_it_is_back() {
     world.answer();
     world.act();
     assert_eq!(world.asked.len(), 5);
-    world.mover = false;
-    world.take(Event::MoverDown);
+    world.stop_mover();
     world.pass(10_000);
     world.start_mover();
+    world.pass(1_000);
+    assert_eq!((world.asked.len(), world.deleted.len()), (10, 5));
+}
+
+#[test]
+fn a_mover_that_answers_something_else_is_not_believed_and_is_asked_again() {
+    let mut world = World::new();
+    world.pass(100);
+    world.garbles = true;
+    world.send_done(5);
     world.pass(1_000);
     assert_eq!((world.asked.len(), world.deleted.len()), (10, 5));
 }
@@ -253,8 +261,7 @@ fn orders_for_a_mover_that_stays_away_go_back_to_the_queue() {
     world.send_done(5);
     world.act();
     world.now += 5;
-    world.mover = false;
-    world.take(Event::MoverDown);
+    world.stop_mover();
     world.answer();
     world.pass(62_000);
     assert_eq!(world.desk.holding(), 0);
@@ -330,7 +337,7 @@ proptest! {
     /// be done is done.
     #[test]
     fn whatever_happens_all_that_can_be_done_is_done_in_the_end(
-        steps in prop::collection::vec((0..10u8, 1..90_000u64), 1..25),
+        steps in prop::collection::vec((0..11u8, 1..90_000u64), 1..25),
         every in 2..20u64,
     ) {
         let mut world = World::new();
@@ -347,10 +354,7 @@ proptest! {
                         world.outcomes.insert(name, Outcome::Done);
                     }
                 }
-                1 => {
-                    world.mover = false;
-                    world.take(Event::MoverDown);
-                }
+                1 => world.stop_mover(),
                 2 => world.start_mover(),
                 3 => world.paused = Some(Outcome::DiskFull),
                 4 => world.paused = None,
@@ -368,6 +372,7 @@ proptest! {
                     world.store = Some(Trouble::ALL[time as usize % Trouble::ALL.len()]);
                 }
                 8 => world.store = None,
+                9 => world.garbles = true,
                 _ => drop(world.send("never")),
             }
             world.pass(time);

@@ -30,6 +30,8 @@ pub struct World {
     /// What the mover answers for a name; anything else is `Waiting`.
     pub outcomes: BTreeMap<String, Outcome>,
     pub mover: bool,
+    /// Whether its next answer is to something else.
+    pub garbles: bool,
     pub paused: Option<Outcome>,
     /// What goes wrong with calls: every n-th one fails.
     pub every: u64,
@@ -60,6 +62,7 @@ impl World {
             answers: Vec::new(),
             outcomes: BTreeMap::new(),
             mover: false,
+            garbles: false,
             paused: None,
             every: u64::MAX,
             trouble: Trouble::Service,
@@ -89,6 +92,20 @@ impl World {
     pub fn start_mover(&mut self) {
         self.mover = true;
         self.take(Event::MoverUp);
+    }
+
+    /// The mover dies, and with it what it was asked.
+    pub fn stop_mover(&mut self) {
+        self.mover = false;
+        let is_movers =
+            |event: &Event| matches!(event, Event::Moved { .. } | Event::Noted | Event::Obstacle(_));
+        self.answers.retain(|(_, event)| !is_movers(event));
+        for (_, event) in &mut self.answers {
+            if let Event::Fetched { result, .. } = event {
+                *result = Ok((Outcome::Incomplete, Vec::new()));
+            }
+        }
+        self.take(Event::MoverDown);
     }
 
     pub fn take(&mut self, event: Event) {
@@ -151,10 +168,6 @@ impl World {
                     self.flying -= 1;
                     self.take(Event::Received { call, result });
                 }
-                Event::Moved { .. } | Event::Noted | Event::Obstacle(_) if !self.mover => {}
-                Event::Fetched { slot, result: Ok(_) } if !self.mover => {
-                    self.take(Event::Fetched { slot, result: Ok((Outcome::Incomplete, Vec::new())) });
-                }
                 Event::Fetched { slot, result: Ok((Outcome::Done, keys)) } => {
                     let names = keys.iter().map(|key| String::from_utf8(key.as_bytes().to_vec()).unwrap());
                     self.fetched.extend(names);
@@ -162,6 +175,11 @@ impl World {
                 }
                 other => self.take(other),
             }
+        }
+        if self.mover && !self.desk.has_mover() {
+            // Nobody asks it any more, so the link connects again.
+            self.stop_mover();
+            self.start_mover();
         }
     }
 
@@ -222,7 +240,10 @@ impl World {
                     let outcome = |name: &String| {
                         self.paused.or(self.outcomes.get(name).copied()).unwrap_or(Outcome::Waiting)
                     };
-                    let outcomes = names.iter().map(outcome).collect();
+                    let mut outcomes: Vec<_> = names.iter().map(outcome).collect();
+                    if std::mem::take(&mut self.garbles) {
+                        outcomes.push(Outcome::Done);
+                    }
                     self.asked.extend(names.into_iter().map(|name| (self.now, name)));
                     self.answers.push((self.now + 2, Event::Moved { batch, outcomes }));
                 }
