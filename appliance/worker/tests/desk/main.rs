@@ -115,6 +115,20 @@ fn an_object_is_fetched_for_as_long_as_it_takes_and_then_its_message_is_deleted(
 }
 
 #[test]
+fn what_waits_for_a_slow_batch_or_for_its_turn_to_be_fetched_is_delivered_once() {
+    let mut world = World::new();
+    world.move_time = 700_000;
+    world.send_done(70);
+    for number in 0..8 {
+        let key = format!("in/{number}");
+        world.notify(&key);
+        world.outcomes.insert(key, Outcome::Done);
+    }
+    world.pass(4 * 700_000);
+    assert_eq!((world.deleted.len(), world.desk.tally().received), (78, 78));
+}
+
+#[test]
 fn an_object_that_no_rule_names_or_that_is_gone_is_left_to_the_redrive_policy() {
     let mut world = World::new();
     let elsewhere = world.notify("out/a");

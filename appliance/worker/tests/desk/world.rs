@@ -30,6 +30,8 @@ pub struct World {
     /// What the mover answers for a name; anything else is `Waiting`.
     pub outcomes: BTreeMap<String, Outcome>,
     pub mover: bool,
+    /// How long it takes for a batch.
+    pub move_time: u64,
     /// Whether its next answer is to something else.
     pub garbles: bool,
     pub paused: Option<Outcome>,
@@ -62,6 +64,7 @@ impl World {
             answers: Vec::new(),
             outcomes: BTreeMap::new(),
             mover: false,
+            move_time: 2,
             garbles: false,
             paused: None,
             every: u64::MAX,
@@ -245,7 +248,7 @@ impl World {
                         outcomes.push(Outcome::Done);
                     }
                     self.asked.extend(names.into_iter().map(|name| (self.now, name)));
-                    self.answers.push((self.now + 2, Event::Moved { batch, outcomes }));
+                    self.answers.push((self.now + self.move_time, Event::Moved { batch, outcomes }));
                 }
                 Action::Fetch { slot, objects } => {
                     self.fetches.push((self.now, objects.len()));

@@ -55,9 +55,15 @@ impl Desk {
                 Step::Ready | Step::Watching(_) | Step::Asked | Step::Fetching => {}
                 Step::Doomed | Step::Returned(_) | Step::Called => continue,
             }
-            if !held.renewing && now.until(held.deadline) < MARGIN && held.until > held.deadline {
-                held.renewing = true;
-                renewed.push(slot);
+            if !held.renewing && now.until(held.deadline) < MARGIN {
+                if !held.waits {
+                    // Nobody has said yet that its file is not there: it is kept until somebody does.
+                    held.until = held.until.max(now.plus(LEASE));
+                }
+                if held.until > held.deadline {
+                    held.renewing = true;
+                    renewed.push(slot);
+                }
             }
         }
         for slot in lapsed {
