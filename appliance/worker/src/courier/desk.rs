@@ -32,8 +32,8 @@ pub use tally::Tally;
 pub const VISIBILITY: Duration = Duration::from_secs(120);
 /// For how long a receipt is renewed.
 const LEASE: Duration = Duration::from_secs(300);
-/// How long before its end a receipt is renewed.
-const MARGIN: Duration = Duration::from_secs(40);
+/// How long before its end a receipt is renewed: longer than failures hold calls back.
+const MARGIN: Duration = Duration::from_secs(60);
 /// How often the mover is asked again for a file that has not come.
 const WATCH: Duration = Duration::from_secs(2);
 /// How soon an object is fetched again when it could not be.
@@ -61,9 +61,9 @@ pub const WATCHED_BYTES: usize = 4 << 20;
 pub const CALL: usize = 10;
 /// The most receives in flight.
 pub const POLLERS: usize = 3;
-/// The most calls in flight that give messages back: a thousand messages at once would be a hundred connections, and a stop
-/// would be over before they stood.
-pub const RETURNS: usize = 8;
+/// The most calls in flight that hide messages, to keep them or to give them back: a thousand messages at once would be a
+/// hundred connections, and a stop would be over before they stood.
+pub const HIDES: usize = 8;
 
 /// One message that is held.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use stayput_worker::courier::Boot;
 use stayput_worker::courier::desk::{
-    Action, Desk, Entry, Event, Note, RETURNS, Received, Trouble, WATCHED, WATCHED_BYTES,
+    Action, Desk, Entry, Event, HIDES, Note, Received, Trouble, WATCHED, WATCHED_BYTES,
 };
 use stayput_worker::orders::Asked;
 use stayput_worker::{OrderKey, Outcome};
@@ -58,6 +58,23 @@ fn more_waiting_orders_than_can_be_watched_wait_on_the_queue_and_hold_nothing_up
     assert_eq!(world.deleted.len(), 50);
     let shown = world.queue.values().filter(|message| message.visible <= world.now).count();
     assert_eq!(shown, 0, "each is hidden for its step of the ladder");
+}
+
+#[test]
+fn renewals_that_fail_are_tried_again_less_and_less_often() {
+    let mut world = World::new();
+    for number in 0..500 {
+        world.send(&format!("late{number}"));
+    }
+    world.pass(150_000);
+    assert_eq!((world.desk.watching(), world.hides.len()), (500, 0));
+    // The second receipts are about to end, which are to be renewed, and no call goes through any more.
+    world.every = 1;
+    world.pass(80_000);
+    assert!((HIDES..100).contains(&world.hides.len()), "{} calls", world.hides.len());
+    world.every = u64::MAX;
+    world.pass(600_000);
+    assert_eq!(world.desk.watching(), 500);
 }
 
 #[test]
@@ -320,7 +337,7 @@ fn a_stop_gives_back_first_what_another_could_do_and_a_few_calls_at_a_time() {
         actions.into_iter().filter_map(hidden).collect()
     };
     let calls = given(world.desk.next(now));
-    assert_eq!(calls.len(), RETURNS);
+    assert_eq!(calls.len(), HIDES);
     let receipt = |id: &u64| format!("{id}/{}", world.queue[id].receipt);
     let ready: BTreeSet<_> = world.queue.keys().filter(|id| !late.contains(id)).map(receipt).collect();
     assert_eq!(ready.len(), 10);

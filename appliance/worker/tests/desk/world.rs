@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use stayput_worker::courier::desk::{
-    Action, Desk, Entry, Event, Fault, HELD, Note, POLLERS, Received, Trouble, VISIBILITY, WATCHED,
+    Action, Desk, Entry, Event, Fault, HELD, HIDES, Note, POLLERS, Received, Trouble, VISIBILITY, WATCHED,
 };
 use stayput_worker::courier::{Allowed, Boot, Rules};
 use stayput_worker::orders::Asked;
@@ -42,6 +42,10 @@ pub struct World {
     pub deleted: BTreeSet<u64>,
     pub asked: Vec<(u64, String)>,
     pub receives: Vec<u64>,
+    /// When calls were made that hide messages.
+    pub hides: Vec<u64>,
+    /// Those that are not answered yet.
+    hiding: BTreeSet<u64>,
     flying: usize,
     calls: u64,
     pub acknowledged: usize,
@@ -72,6 +76,8 @@ impl World {
             deleted: BTreeSet::new(),
             asked: Vec::new(),
             receives: Vec::new(),
+            hides: Vec::new(),
+            hiding: BTreeSet::new(),
             flying: 0,
             calls: 0,
             acknowledged: 0,
@@ -175,6 +181,10 @@ impl World {
                     let names = keys.iter().map(|key| String::from_utf8(key.as_bytes().to_vec()).unwrap());
                     self.fetched.extend(names);
                     self.take(Event::Fetched { slot, result: Ok((Outcome::Done, keys)) });
+                }
+                Event::Called { call, result } => {
+                    self.hiding.remove(&call);
+                    self.take(Event::Called { call, result });
                 }
                 other => self.take(other),
             }
@@ -280,6 +290,9 @@ impl World {
                         let visible = world.now + u64::from(entry.seconds) * 1000;
                         world.queue.get_mut(&id).unwrap().visible = visible;
                     });
+                    self.hides.push(self.now);
+                    self.hiding.insert(call);
+                    assert!(self.hiding.len() <= HIDES);
                     self.answers.push((self.now + 5, Event::Called { call, result: failed }));
                 }
                 Action::Note(note) => self.notes.push(note),

@@ -61,8 +61,7 @@ impl Desk {
                     held.until = held.until.max(now.plus(LEASE));
                 }
                 if held.until > held.deadline {
-                    held.renewing = true;
-                    renewed.push(slot);
+                    renewed.push((held.deadline, slot));
                 }
             }
         }
@@ -71,18 +70,24 @@ impl Desk {
             self.tally.lapsed += 1;
         }
         back.into_iter().for_each(|slot| self.give_back(slot, 0));
-        for slots in renewed.chunks(CALL) {
-            let entry = |slot: &u64| {
-                let held = self.held.get(slot)?;
-                // Not longer than it is to be watched, so that it comes again when its step ends.
-                let lease = LEASE.min(now.until(held.until)).max(Duration::from_secs(1));
-                let seconds = u32::try_from(lease.as_secs()).unwrap_or(0);
-                Some(Entry { slot: *slot, receipt: held.receipt.clone(), seconds })
-            };
-            let entries: Vec<_> = slots.iter().filter_map(entry).collect();
-            let call = self.call(now, Kind::Renew, slots.to_vec());
-            actions.push(Action::Hide { call, entries });
+        if !self.is_backing_off(now) {
+            renewed.sort_unstable();
+            let slots: Vec<_> = renewed.into_iter().map(|(_, slot)| slot).collect();
+            slots.chunks(CALL).take(self.room()).for_each(|slots| actions.push(self.renew(now, slots)));
         }
+    }
+
+    fn renew(&mut self, now: Boot, slots: &[u64]) -> Action {
+        let entry = |slot: &u64| {
+            let held = self.held.get_mut(slot)?;
+            held.renewing = true;
+            // Not longer than it is to be watched, so that it comes again when its step ends.
+            let lease = LEASE.min(now.until(held.until)).max(Duration::from_secs(1));
+            let seconds = u32::try_from(lease.as_secs()).unwrap_or(0);
+            Some(Entry { slot: *slot, receipt: held.receipt.clone(), seconds })
+        };
+        let entries = slots.iter().filter_map(entry).collect();
+        Action::Hide { call: self.call(now, Kind::Renew, slots.to_vec()), entries }
     }
 
     fn ask_mover(&mut self, now: Boot, actions: &mut Vec<Action>) {
@@ -160,16 +165,19 @@ impl Desk {
         if self.is_backing_off(now) {
             return;
         }
-        let is_return = |call: &&Call| call.kind == Kind::Return;
-        let mut flying = self.calls.values().filter(is_return).count();
-        while !self.returned.is_empty() && flying < RETURNS {
-            flying += 1;
+        while !self.returned.is_empty() && self.room() > 0 {
             let slots: Vec<_> = self.returned.drain(..self.returned.len().min(CALL)).collect();
             if let Some(entries) = self.entries(&slots) {
                 let call = self.call(now, Kind::Return, slots);
                 actions.push(Action::Hide { call, entries });
             }
         }
+    }
+
+    /// How many more calls may be sent that hide messages.
+    fn room(&self) -> usize {
+        let hides = |call: &&Call| matches!(call.kind, Kind::Return | Kind::Renew);
+        HIDES.saturating_sub(self.calls.values().filter(hides).count())
     }
 
     fn is_backing_off(&self, now: Boot) -> bool {
@@ -272,10 +280,10 @@ impl Desk {
 
     fn renewed(&mut self, sent: Boot, slot: u64, fault: Option<Fault>) {
         let Some(held) = self.held.get_mut(&slot) else { return };
-        held.renewing = false;
+        // Someone else has it, or will: then no call can renew it. What the mover is asked already is asked to the end.
+        held.renewing = fault == Some(Fault::Receipt);
         match fault {
             None => held.deadline = sent.plus(LEASE.min(sent.until(held.until))),
-            // Someone else has it, or will. What the mover is asked already is asked to the end.
             Some(Fault::Receipt) => held.deadline = sent,
             Some(Fault::Other) => {}
         }
