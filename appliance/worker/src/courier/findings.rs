@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::ladder::SHARE;
 use super::{Attributes, LONGEST, Ladder};
 
 /// The fewest deliveries that give a file time to come and a person time to mend something.
@@ -35,6 +36,20 @@ pub enum Finding {
         receives: u32,
         /// For how long an order waits.
         waits: Duration,
+        /// What would do.
+        better: u32,
+    },
+    /// Orders are set aside too late.
+    #[error(
+        "the queue sets an order aside after {receives} deliveries, which takes {} at least, and keeps it for {}; an order whose file          does not come is dropped without a trace; set maxReceiveCount to {better}", hours(*waits), hours(*retention)
+    )]
+    ManyReceives {
+        /// The count.
+        receives: u32,
+        /// For how long an order waits.
+        waits: Duration,
+        /// For how long messages are kept.
+        retention: Duration,
         /// What would do.
         better: u32,
     },
@@ -80,8 +95,11 @@ pub fn findings(queue: &Attributes, aside: Option<&Attributes>) -> Vec<Finding> 
             // The first step is short; each further one can be as long as the service allows.
             let steps = (possible.as_secs_f64() / f64::from(LONGEST)).ceil() as u32;
             let better = (steps + 2).max(FEWEST);
+            let retention = queue.retention;
             if receives < FEWEST || waits < possible {
                 found.push(Finding::FewReceives { receives, waits, better });
+            } else if waits > retention.mul_f64(SHARE) {
+                found.push(Finding::ManyReceives { receives, waits, retention, better });
             }
         }
     }
@@ -128,11 +146,18 @@ mod tests {
     fn what_could_lose_orders_is_named_with_its_remedy() {
         assert_eq!(findings(&queue(None, 4), None), [Finding::NoRedrive]);
         let few = findings(&queue(Some(3), 4), None);
-        let waits = Duration::from_secs(30 + 2 * u64::from(LONGEST));
+        let waits = Duration::from_secs(120 + 2 * u64::from(LONGEST));
         assert_eq!(few, [Finding::FewReceives { receives: 3, waits, better: 8 }]);
         assert!(few[0].to_string().contains("at most 23 hours"), "{}", few[0]);
         // The count that is advised is enough.
         assert_eq!(findings(&queue(Some(8), 4), None), []);
+        // Steps of two minutes each are the shortest.
+        let many = findings(&queue(Some(1000), 1), None);
+        let (waits, retention) = (Duration::from_secs(120_000), Duration::from_secs(DAY));
+        assert_eq!(many, [Finding::ManyReceives { receives: 1000, waits, retention, better: 4 }]);
+        assert!(many[0].to_string().contains("takes 33 hours at least, and keeps it for 24"), "{}", many[0]);
+        assert_eq!(findings(&queue(Some(576), 1), None), []);
+        assert_eq!(findings(&queue(Some(4), 1), None), []);
         let short = Attributes { retention: Duration::from_secs(3600), ..queue(Some(10), 0) };
         assert_eq!(findings(&short, None), [Finding::ShortRetention { retention: short.retention }]);
         assert!(matches!(

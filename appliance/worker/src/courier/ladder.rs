@@ -7,14 +7,16 @@
 
 use std::time::Duration;
 
-/// The shortest first step, where there is room for it.
-const FIRST: f64 = 30.0;
+use super::desk::VISIBILITY;
+
+/// The first step, where there is room for it: a receive hides a message for as long in any case.
+const FIRST: f64 = VISIBILITY.as_secs_f64();
 
 /// The longest step in seconds. The service hides a message for 12 hours from its delivery; ten minutes are left to reach it.
 pub const LONGEST: u32 = 12 * 3600 - 600;
 
 /// How much of the time that a message is kept may be used for waiting: the rest is for the person who is to notice.
-const SHARE: f64 = 0.8;
+pub(super) const SHARE: f64 = 0.8;
 
 /// What a queue does with messages, as far as waiting depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,7 @@ impl Ladder {
         let budget = rules.retention.as_secs_f64() * SHARE;
         if rules.receives.is_none() {
             // Nothing is ever set aside, so the number of deliveries costs nothing: twice as long each time.
-            let doubled = (0..11).map(|step| step_of(FIRST, 2.0, step));
+            let doubled = (0..10).map(|step| step_of(FIRST, 2.0, step));
             return Self(doubled.map(|step| (step as u32).min(LONGEST)).collect());
         }
         if steps == 1 {
@@ -63,9 +65,9 @@ impl Ladder {
         Duration::from_secs(u64::from(self.0[step]))
     }
 
-    /// For how long an order waits in all before it is set aside.
+    /// For how long an order waits in all before it is set aside: where the steps are too many, they take longer than planned.
     pub fn total(&self) -> Duration {
-        Duration::from_secs(self.0.iter().map(|step| u64::from(*step)).sum())
+        self.0.iter().map(|step| Duration::from_secs(u64::from(*step)).max(VISIBILITY)).sum()
     }
 }
 
@@ -89,22 +91,23 @@ mod tests {
     #[test]
     fn an_order_waits_first_shortly_and_then_for_most_of_the_time_that_the_queue_keeps_it() {
         let ladder = ladder(10, 4);
-        assert_eq!(ladder.delay(1).as_secs(), 30);
-        assert!(ladder.delay(2) < Duration::from_secs(300));
+        assert_eq!(ladder.delay(1), VISIBILITY);
+        assert!(ladder.delay(2) < Duration::from_secs(900));
         let share = ladder.total().as_secs_f64() / (4 * DAY) as f64;
         assert!((0.79..=0.8).contains(&share), "{share}");
     }
 
     #[test]
     fn with_few_deliveries_the_steps_are_as_long_as_the_service_allows() {
-        assert_eq!(ladder(3, 14), Ladder(vec![30, LONGEST, LONGEST]));
+        assert_eq!(ladder(3, 14), Ladder(vec![120, LONGEST, LONGEST]));
         assert_eq!(ladder(1, 4), Ladder(vec![LONGEST]));
     }
 
     #[test]
     fn with_many_deliveries_the_steps_are_even() {
         let ladder = ladder(1000, 1);
-        assert_eq!((ladder.delay(1).as_secs(), ladder.delay(1000).as_secs()), (30, 132));
+        assert_eq!((ladder.delay(1).as_secs(), ladder.delay(1000).as_secs()), (69, 69));
+        assert_eq!(ladder.total(), 1000 * VISIBILITY, "no step is really shorter than a receive hides for");
     }
 
     #[test]
@@ -118,7 +121,7 @@ mod tests {
         let rules = Rules { receives: None, retention: Duration::from_secs(4 * DAY) };
         let ladder = Ladder::new(&rules);
         assert_eq!(ladder.delay(2), 2 * ladder.delay(1));
-        assert_eq!(ladder.delay(u32::MAX).as_secs(), 30 << 10);
+        assert_eq!(ladder.delay(u32::MAX).as_secs(), u64::from(LONGEST));
     }
 
     proptest! {
@@ -126,13 +129,13 @@ mod tests {
         fn no_ladder_outlives_its_message(receives in 1..1001u32, retention in 60..14 * DAY + 1) {
             let rules = Rules { receives: Some(receives), retention: Duration::from_secs(retention) };
             let ladder = Ladder::new(&rules);
-            // Each step is a whole second at least.
-            let most = (retention as f64 * SHARE).max(f64::from(receives));
+            // But for steps that are too many.
+            let most = (retention as f64 * SHARE).max(f64::from(receives) * FIRST);
             prop_assert!(ladder.total().as_secs_f64() <= most, "{ladder:?}");
             prop_assert!(ladder.0.windows(2).all(|pair| pair[0] <= pair[1]));
             prop_assert!(ladder.0.iter().all(|step| (1..=LONGEST).contains(step)));
             // And none gives up early without need.
-            let possible = (retention as f64 * SHARE).min(30.0 + f64::from(receives - 1) * f64::from(LONGEST));
+            let possible = (retention as f64 * SHARE).min(FIRST + f64::from(receives - 1) * f64::from(LONGEST));
             let wasted = possible - ladder.total().as_secs_f64();
             prop_assert!(receives == 1 || wasted <= f64::from(receives) + possible * 0.02, "{wasted} {ladder:?}");
         }
