@@ -18,6 +18,8 @@ use crate::{Counters, Error, Order, OrderKey, Outcome, Result};
 
 /// How long a mover may take to greet. It serves one connection to its end before it greets the next.
 const GREETING: Duration = Duration::from_secs(10);
+/// How long a mover may take to answer: a batch may be of large files, copied from one file system to the other.
+pub const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// A greeted connection to a mover.
 #[derive(Debug)]
@@ -27,9 +29,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects to the mover at `path` and says hello.
-    pub fn connect(path: &Path) -> Result<Self> {
-        Self::greet(path).map_err(|error| match error {
+    /// Connects to the mover at `path` and says hello. Each later answer may take as long as `patience`.
+    pub fn connect(path: &Path, patience: Duration) -> Result<Self> {
+        Self::greet(path, patience).map_err(|error| match error {
             Error::NoMover { source: Errno::AGAIN, .. } | Error::Socket { source: Errno::AGAIN, .. } => {
                 Error::Engaged { path: path.to_owned() }
             }
@@ -37,7 +39,7 @@ impl Client {
         })
     }
 
-    fn greet(path: &Path) -> Result<Self> {
+    fn greet(path: &Path, patience: Duration) -> Result<Self> {
         let failed = |source| Error::NoMover { path: path.to_owned(), source };
         let address = SocketAddrUnix::new(path).map_err(failed)?;
         let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
@@ -54,8 +56,8 @@ impl Client {
             other => return Err(unexpected(&other.0)),
         }
         // From here on an answer takes as long as the work does.
-        wait(Timeout::Send, None)?;
-        wait(Timeout::Recv, None)?;
+        wait(Timeout::Send, Some(patience))?;
+        wait(Timeout::Recv, Some(patience))?;
         Ok(Self { connection, batches: 0 })
     }
 
@@ -135,6 +137,7 @@ pub fn send(connection: impl AsFd, request: &Request) -> Result<()> {
             Ok(_) => return Ok(()),
             Err(Errno::INTR) => {}
             Err(Errno::PIPE | Errno::CONNRESET) => return Err(Error::Closed),
+            Err(Errno::AGAIN) => return Err(Error::Silent),
             Err(source) => return Err(Error::Socket { action: "write to", source }),
         }
     }
@@ -152,6 +155,7 @@ pub fn receive(connection: impl AsFd) -> Result<(Answer, Option<OwnedFd>)> {
             Ok(received) => break received.bytes,
             Err(Errno::INTR) => {}
             Err(Errno::CONNRESET) => return Err(Error::Closed),
+            Err(Errno::AGAIN) => return Err(Error::Silent),
             Err(source) => return Err(Error::Socket { action: "read from", source }),
         }
     };

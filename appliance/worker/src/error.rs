@@ -100,6 +100,9 @@ pub enum Error {
     /// The mover ended the conversation.
     #[error("the mover closed the connection; connect again, and if it does so at once, see its status")]
     Closed,
+    /// The mover does not answer.
+    #[error("the mover has not answered for a long time; restart it, and see whether its disk is all right")]
+    Silent,
     /// The mover refused a message, or sent one that is none.
     #[error("courier and mover do not understand each other: {0}")]
     Refused(#[from] Refusal),
@@ -196,7 +199,9 @@ impl Error {
             Self::Locked | Self::SocketTaken { .. } | Self::Engaged { .. } => Exit::Busy,
             Self::Log { .. } | Self::Recovery { .. } | Self::Output { .. } => Exit::Disk,
             Self::Damaged { .. } | Self::LogVersion { .. } => Exit::Damaged,
-            Self::NoMover { .. } | Self::Closed | Self::Refused(_) | Self::Answer => Exit::Unreachable,
+            Self::NoMover { .. } | Self::Closed | Self::Silent | Self::Refused(_) | Self::Answer => {
+                Exit::Unreachable
+            }
             Self::Confine(_) | Self::NotStarted { .. } | Self::Signals { .. } => Exit::Unconfined,
         }
     }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use sha2::{Digest, Sha256};
 use stayput_worker::checksum::{Algorithm, Checksum};
-use stayput_worker::client::Client;
+use stayput_worker::client::{Client, PATIENCE};
 use stayput_worker::disk::Linux;
 use stayput_worker::log::{Event, Log, Record};
 use stayput_worker::protocol::Inbound;
@@ -56,7 +56,7 @@ impl Bench {
             };
             serve(&listener, &mut mover, Peer { uid }, notice).unwrap();
         });
-        let client = Client::connect(&path).unwrap();
+        let client = Client::connect(&path, PATIENCE).unwrap();
         (Self { place, thread, unsettled }, client)
     }
 

@@ -136,7 +136,7 @@ fn a_stranger_that_connects_gets_nothing() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(2));
     }
-    assert!(stayput_worker::client::Client::connect(&place.path("socket")).is_err());
+    assert!(stayput_worker::client::Client::connect(&place.path("socket"), PATIENCE).is_err());
 }
 
 #[test]

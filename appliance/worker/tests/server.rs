@@ -150,7 +150,7 @@ fn whoever_comes_while_another_is_served_is_told_so_after_a_moment() {
     ask(&connection, &Request::Hello);
     let path = place.path().join("socket");
     let (said, heard) = std::sync::mpsc::channel();
-    std::thread::spawn(move || said.send(Client::connect(&path).err()));
+    std::thread::spawn(move || said.send(Client::connect(&path, PATIENCE).err()));
     let error = heard.recv_timeout(Duration::from_secs(60)).unwrap().unwrap();
     assert!(matches!(error, Error::Engaged { .. }), "{error}");
     assert!(error.to_string().contains("stop the courier"), "{error}");

@@ -36,10 +36,10 @@ pub(super) enum Said {
 }
 
 /// Connects, and asks what comes in, until nobody listens any more. Every answer and every change of the connection is said.
-pub(super) fn serve(socket: PathBuf, said: UnboundedSender<Said>) {
+pub(super) fn serve(socket: PathBuf, patience: Duration, said: UnboundedSender<Said>) {
     let mut pause = PAUSES.0;
     while !said.is_closed() {
-        if let Ok(client) = Client::connect(&socket) {
+        if let Ok(client) = Client::connect(&socket, patience) {
             pause = PAUSES.0;
             // A channel for each connection: what was to be asked of the last one is not asked of this one, whose answer would
             // be taken for another's. Who asked it asks again, or hears that there is no answer.
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
     use crate::protocol::{Answer, BATCH, LONGEST, Request};
 
-    const SOON: Duration = Duration::from_secs(10);
+    const SOON: Duration = Duration::from_secs(20);
 
     /// A listener where the mover's would be, and a link to it.
     struct Site {
@@ -111,6 +111,10 @@ mod tests {
 
     impl Site {
         fn new() -> Self {
+            Self::with(SOON)
+        }
+
+        fn with(patience: Duration) -> Self {
             let place = tempfile::TempDir::new().unwrap();
             let path = place.path().join("socket");
             let (family, kind) = (AddressFamily::UNIX, SocketType::SEQPACKET);
@@ -119,7 +123,7 @@ mod tests {
             listen(&listener, 4).unwrap();
             set_socket_timeout(&listener, Timeout::Recv, Some(SOON)).unwrap();
             let (sender, said) = unbounded_channel();
-            std::thread::spawn(move || serve(path, sender));
+            std::thread::spawn(move || serve(path, patience, sender));
             Self { listener, said, _place: place }
         }
 
@@ -187,6 +191,19 @@ mod tests {
         let first = site.meet();
         drop(site.up());
         assert_eq!(hear(&first), None);
+        site.down();
+        let _second = site.meet();
+        site.up();
+    }
+
+    #[test]
+    fn a_mover_that_is_silent_is_left_and_met_again() {
+        let mut site = Site::with(Duration::from_secs(1));
+        // Before it says welcome, and after.
+        let _silent = rustix::net::accept(&site.listener).unwrap();
+        let first = site.meet();
+        site.up().send(Ask::Probe).unwrap();
+        assert_eq!(hear(&first), Some(Request::Ready));
         site.down();
         let _second = site.meet();
         site.up();

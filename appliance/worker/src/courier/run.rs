@@ -16,6 +16,7 @@ use super::report::Reporter;
 use super::state::{Situation, judge};
 use super::store::Store;
 use super::{Attributes, Boot, Error, Queue, Settings, findings};
+use crate::client::PATIENCE;
 use crate::credentials::{Provider, Stamp};
 use crate::program::notify::Notifier;
 
@@ -93,7 +94,7 @@ impl Courier {
         std::thread::Builder::new()
             .name("mover".to_owned())
             .stack_size(256 * 1024)
-            .spawn(move || link::serve(socket, sender))
+            .spawn(move || link::serve(socket, PATIENCE, sender))
             .map_err(|source| Error::Runtime { action: "start a thread", source })?;
         let store = if settings.allowed.is_empty() {
             None

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{misused, no_arguments};
-use crate::client::Client;
+use crate::client::{Client, PATIENCE};
 use crate::courier::desk::Trouble;
 use crate::courier::store::Store;
 use crate::credentials::Provider;
@@ -106,7 +106,7 @@ fn run(variables: &Variables) -> Result<String, Error> {
     let failed = |source| crate::courier::Error::Runtime { action: "start the event loop", source };
     let runtime = runtime.map_err(failed)?;
     let socket = variables.get(&variables::SOCKET).map_or(variables::SOCKET.default.into(), PathBuf::from);
-    let mut client = Client::connect(&socket)?;
+    let mut client = Client::connect(&socket, PATIENCE)?;
     let mut pauses = PAUSES.iter();
     loop {
         match runtime.block_on(fetch(&store, &mut client, bucket, key)) {

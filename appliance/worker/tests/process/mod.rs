@@ -82,7 +82,7 @@ impl Place {
     pub fn client(&self) -> Client {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match Client::connect(&self.path("socket")) {
+            match Client::connect(&self.path("socket"), PATIENCE) {
                 Ok(client) => return client,
                 Err(error) => assert!(Instant::now() < deadline, "{error}"),
             }
