@@ -73,6 +73,11 @@ pub enum Finding {
         /// For how long the queue does.
         retention: Duration,
     },
+    /// Its rules could not be read.
+    #[error(
+        "the queue's rules could not be read, so the waiting is spread over guessed ones; allow the role sqs:GetQueueAttributes on it"
+    )]
+    Unread,
     /// Too many messages are in flight.
     #[error(
         "{0} messages are in flight, and the service stops delivering at 120000; bring the files that orders wait for, or remove \

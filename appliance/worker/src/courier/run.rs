@@ -1,6 +1,7 @@
 //! The courier at work: one thread for the queue, one for the mover, and the desk between them.
 
 use std::collections::HashMap;
+use std::io::Write;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,7 +16,7 @@ use super::link::{self, Ask, Said};
 use super::report::Reporter;
 use super::state::{Situation, judge};
 use super::store::Store;
-use super::{Attributes, Boot, Error, Queue, Settings, findings};
+use super::{Attributes, Boot, Error, Finding, Queue, Settings, findings};
 use crate::client::PATIENCE;
 use crate::credentials::{Provider, Stamp};
 use crate::program::notify::Notifier;
@@ -33,7 +34,7 @@ const WRITTEN: Duration = Duration::from_secs(1_795_000_000);
 pub fn run(settings: &Settings, credentials: Provider) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::Runtime { action: "start the event loop", source })?;
-    let done = runtime.block_on(Courier::start(settings, credentials)?.work());
+    let done = runtime.block_on(Courier::start(settings, credentials, std::io::stdout())?.work());
     // A name lookup may be under way in a thread of its own; it is not waited for.
     runtime.shutdown_background();
     done
@@ -64,13 +65,13 @@ impl Purpose {
     }
 }
 
-struct Courier {
+struct Courier<W> {
     desk: Desk,
     queue: Queue,
     credentials: Provider,
     /// Which credentials were there at the last look; nothing before the first.
     seen: Option<Option<Stamp>>,
-    reporter: Reporter<std::io::Stdout>,
+    reporter: Reporter<W>,
     situation: Situation,
     tasks: JoinSet<Brought>,
     /// What a task is for.
@@ -83,11 +84,13 @@ struct Courier {
     asks: mpsc::Sender<Ask>,
     said: UnboundedReceiver<Said>,
     rules_at: Boot,
+    /// What was wrong with the rules when they were read last.
+    found: Vec<Finding>,
     notifier: Notifier,
 }
 
-impl Courier {
-    fn start(settings: &Settings, credentials: Provider) -> Result<Self, Error> {
+impl<W: Write> Courier<W> {
+    fn start(settings: &Settings, credentials: Provider, out: W) -> Result<Self, Error> {
         let now = Boot::now();
         let (sender, said) = unbounded_channel();
         let socket = settings.socket.clone();
@@ -109,13 +112,14 @@ impl Courier {
             seen: None,
             store,
             transfers: Arc::default(),
-            reporter: Reporter::new(&settings.health, std::io::stdout(), salt(), now),
+            reporter: Reporter::new(&settings.health, out, salt(), now),
             situation: Situation::default(),
             tasks: JoinSet::new(),
             calls: HashMap::new(),
             asks: nowhere(),
             said,
             rules_at: now,
+            found: Vec::new(),
             notifier: Notifier::of_process(),
         })
     }
@@ -213,13 +217,15 @@ impl Courier {
             }
             Ok((_, Brought::Attributes(Ok(attributes)))) => {
                 self.desk.take(now, Event::Rules(attributes.rules()));
-                let found = findings(&attributes, None);
-                self.situation.risky = !found.is_empty();
-                for finding in found {
-                    self.reporter.line(format_args!("{}: {finding}", stayput_health::Code::QueueRules));
+                self.find(findings(&attributes, None));
+            }
+            Ok((_, Brought::Attributes(Err(trouble)))) => {
+                self.rules_at = now.plus(RULES.1);
+                // Others may pass, and are seen at each call.
+                if trouble == Trouble::Denied {
+                    self.find(vec![Finding::Unread]);
                 }
             }
-            Ok((_, Brought::Attributes(Err(_)))) => self.rules_at = now.plus(RULES.1),
             // A call that panicked: as if it had not been answered, so that another one takes its place.
             Err(error) => {
                 if let Some(purpose) = self.calls.remove(&error.id()) {
@@ -227,6 +233,15 @@ impl Courier {
                 }
             }
         }
+    }
+
+    /// Says what is wrong with the queue's rules, once for as long as it is the same.
+    fn find(&mut self, found: Vec<Finding>) {
+        self.situation.risky = !found.is_empty();
+        for finding in found.iter().filter(|finding| !self.found.contains(finding)) {
+            self.reporter.line(format_args!("{}: {finding}", stayput_health::Code::QueueRules));
+        }
+        self.found = found;
     }
 
     fn act(&mut self, action: Action) {
@@ -297,8 +312,8 @@ mod tests {
     use super::*;
     use crate::Outcome;
 
-    /// A courier with nobody around it.
-    fn courier() -> Courier {
+    /// A courier with nobody around it, and what it says.
+    fn courier<W: Write>(out: W) -> Courier<W> {
         let place = "/nowhere".to_owned();
         let variables = HashMap::from([
             ("SQS_QUEUE_URL", "http://127.0.0.1:1/1/orders"),
@@ -308,16 +323,40 @@ mod tests {
         ]);
         let variable = |name: &str| variables.get(name).map(|value| (*value).to_owned());
         let settings = Settings::from_environment(variable).unwrap();
-        Courier::start(&settings, Provider::from_file(&place, "default")).unwrap()
+        Courier::start(&settings, Provider::from_file(&place, "default"), out).unwrap()
     }
 
     #[test]
     fn a_mover_that_answers_what_was_not_asked_is_left() {
-        let mut courier = courier();
+        let mut courier = courier(std::io::sink());
         let (asks, asked) = mpsc::channel();
         courier.heard(Said::Up(asks));
         assert_eq!(asked.try_recv().unwrap_err(), mpsc::TryRecvError::Empty);
         courier.heard(Said::Event(Event::Moved { batch: 7, outcomes: vec![Outcome::Done] }));
         assert_eq!(asked.try_recv().unwrap_err(), mpsc::TryRecvError::Disconnected);
+    }
+
+    #[tokio::test]
+    async fn rules_that_may_not_be_read_are_said_once_and_are_a_state_until_they_are() {
+        let mut said = Vec::new();
+        let mut courier = courier(&mut said);
+        let good = Attributes {
+            receives: Some(10),
+            retention: Duration::from_secs(4 * 24 * 3600),
+            ..Attributes::default()
+        };
+        let mut states = Vec::new();
+        let denied = || Err(Trouble::Denied);
+        for read in [Err(Trouble::Hung), denied(), denied(), Err(Trouble::Hung), Ok(good), denied()] {
+            courier.tasks.spawn(async { Brought::Attributes(read) });
+            let joined = courier.tasks.join_next_with_id().await.unwrap();
+            courier.joined(joined);
+            states.push(courier.situation.risky);
+        }
+        assert_eq!(states, [false, true, true, true, false, true]);
+        drop(courier);
+        let said = String::from_utf8(said).unwrap();
+        let line = "courier: WRK-05: the queue's rules could not be read";
+        assert_eq!(said.lines().filter(|said| said.starts_with(line)).count(), 2, "{said}");
     }
 }
