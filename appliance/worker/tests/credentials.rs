@@ -4,10 +4,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use stayput_worker::credentials::{Error, Provider, parse};
@@ -109,57 +105,6 @@ fn the_environment_comes_first_and_a_pair_is_whole() {
     assert!(matches!(provider(&[]), Err(Error::Nowhere)));
     let elsewhere = [("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://192.0.2.1/")];
     assert!(matches!(provider(&elsewhere), Err(Error::Address)));
-}
-
-/// An agent that gives the key `k<n>` for the n-th request, with the expiry that is asked for.
-fn agent(expiration: &'static str) -> (String, Arc<AtomicUsize>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let uri = format!("http://{}/credentials", listener.local_addr().unwrap());
-    let requests = Arc::new(AtomicUsize::new(0));
-    let counter = requests.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut buffer = [0; 4096];
-            let length = stream.read(&mut buffer).unwrap();
-            let request = String::from_utf8_lossy(&buffer[..length]).to_lowercase();
-            let number = counter.fetch_add(1, Ordering::SeqCst) + 1;
-            let body = format!(
-                r#"{{"AccessKeyId":"k{number}","SecretAccessKey":"s","Token":"t","Expiration":"{expiration}"}}"#
-            );
-            let status = if request.contains("authorization: open sesame\r\n") { "200 OK" } else { "403 No" };
-            let length = body.len();
-            write!(
-                stream,
-                "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-            )
-            .unwrap();
-        }
-    });
-    (uri, requests)
-}
-
-#[test]
-fn a_tasks_role_is_asked_for_once_and_again_when_it_is_distrusted() {
-    let (uri, requests) = agent("2099-01-01T00:00:00Z");
-    let provider = provider(&[
-        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri),
-        ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "open sesame"),
-    ])
-    .unwrap();
-    for _ in 0..5 {
-        assert_eq!(now(&provider).unwrap().0, "k1");
-    }
-    assert_eq!(requests.load(Ordering::SeqCst), 1);
-    provider.distrust();
-    assert_eq!(now(&provider).unwrap().0, "k1", "asked a moment ago, so the agent is left alone");
-}
-
-#[test]
-fn a_task_without_its_token_gets_nothing() {
-    let (uri, _) = agent("2099-01-01T00:00:00Z");
-    let provider = provider(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)]).unwrap();
-    assert!(provider_error(&provider).contains("refuses"));
 }
 
 proptest! {

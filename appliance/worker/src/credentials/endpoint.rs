@@ -179,7 +179,113 @@ fn is_local(uri: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::super::{Provider, Source};
     use super::*;
+
+    /// An agent on this host, and a provider that asks it.
+    struct Site {
+        provider: Provider,
+        refuses: Arc<AtomicBool>,
+    }
+
+    impl Site {
+        /// The agent gives the key `k<n>` for the n-th request, for as long as `life`.
+        fn new(life: Duration, token: Option<&str>) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let uri = format!("http://{}/credentials", listener.local_addr().unwrap());
+            let refuses = Arc::new(AtomicBool::new(false));
+            let is_refusing = refuses.clone();
+            std::thread::spawn(move || {
+                for (number, stream) in (1..).zip(listener.incoming()) {
+                    let mut stream = stream.unwrap();
+                    let mut buffer = [0; 4096];
+                    let length = stream.read(&mut buffer).unwrap();
+                    let request = String::from_utf8_lossy(&buffer[..length]).to_lowercase();
+                    let end = DateTime::from(SystemTime::now() + life).fmt(Format::DateTime).unwrap();
+                    let body = format!(
+                        r#"{{"AccessKeyId":"k{number}","SecretAccessKey":"s","Token":"t","Expiration":"{end}"}}"#
+                    );
+                    let knows = request.contains("authorization: open sesame\r\n");
+                    let gives = knows && !is_refusing.load(Ordering::SeqCst);
+                    let (status, length) = (if gives { "200 OK" } else { "403 No" }, body.len());
+                    let head =
+                        format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+                    stream.write_all((head + &body).as_bytes()).unwrap();
+                }
+            });
+            let variable = |name: &str| match name {
+                "AWS_CONTAINER_CREDENTIALS_FULL_URI" => Some(uri.clone()),
+                "AWS_CONTAINER_AUTHORIZATION_TOKEN" => token.map(str::to_owned),
+                _ => None,
+            };
+            Self { provider: Provider::from_environment(variable).unwrap(), refuses }
+        }
+
+        fn key(&self) -> Result<String, Error> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(self.provider.current()).map(|found| found.access_key_id().to_owned())
+        }
+
+        fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+            let Source::Endpoint(endpoint) = &*self.provider.0 else { panic!("not the task's role") };
+            endpoint.kept()
+        }
+
+        /// Lets the time pass that is between two requests.
+        fn pause(&self) {
+            let mut kept = self.kept();
+            kept.asked = kept.asked.and_then(|asked| asked.checked_sub(PAUSE));
+        }
+    }
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn a_tasks_role_is_asked_for_once_and_again_when_it_is_distrusted() {
+        let site = Site::new(DAY, Some("open sesame"));
+        for _ in 0..5 {
+            assert_eq!(site.key().unwrap(), "k1");
+            site.pause();
+        }
+        assert_eq!(site.key().unwrap(), "k1");
+        site.provider.distrust();
+        assert_eq!(site.key().unwrap(), "k2");
+        site.provider.distrust();
+        assert_eq!(site.key().unwrap(), "k2", "asked a moment ago, so the agent is left alone");
+        site.pause();
+        assert_eq!(site.key().unwrap(), "k3");
+        site.pause();
+        assert_eq!(site.key().unwrap(), "k3", "trusted again");
+    }
+
+    #[test]
+    fn credentials_that_are_about_to_end_are_replaced_and_kept_for_as_long_as_no_others_come() {
+        let site = Site::new(EARLY - Duration::from_secs(1), Some("open sesame"));
+        assert_eq!(site.key().unwrap(), "k1");
+        assert_eq!(site.key().unwrap(), "k1", "asked a moment ago, so the agent is left alone");
+        site.pause();
+        assert_eq!(site.key().unwrap(), "k2");
+        site.refuses.store(true, Ordering::SeqCst);
+        site.pause();
+        assert_eq!(site.key().unwrap(), "k2", "these still hold");
+        // Until they have ended.
+        let ended = SystemTime::now() - Duration::from_secs(1);
+        let old = Credentials::new("old", "s", None, Some(ended), "task");
+        site.kept().credentials = Some(old);
+        site.pause();
+        assert!(site.key().unwrap_err().to_string().contains("refuses"));
+    }
+
+    #[test]
+    fn a_task_without_its_token_gets_nothing() {
+        let site = Site::new(DAY, None);
+        assert!(site.key().unwrap_err().to_string().contains("refuses"));
+    }
 
     #[test]
     fn credentials_are_fetched_from_this_host_only() {
