@@ -220,6 +220,23 @@ fn nothing_is_received_while_the_mover_cannot_work() {
 }
 
 #[test]
+fn while_the_mover_cannot_work_what_it_was_asked_goes_back_and_what_waits_stays_held() {
+    let mut world = World::new();
+    for number in 0..100 {
+        world.send(&format!("late{number}"));
+    }
+    world.pass(3_000);
+    world.paused = Some(Outcome::DiskFull);
+    world.pass(60_000);
+    // All but one batch.
+    assert_eq!((world.desk.watching(), world.desk.holding()), (68, 68));
+    world.paused = None;
+    world.outcomes.extend((0..100).map(|number| (format!("late{number}"), Outcome::Done)));
+    world.pass(10_000);
+    assert_eq!(world.deleted.len(), 100);
+}
+
+#[test]
 fn nothing_is_received_without_a_mover_or_with_a_wrong_clock() {
     let mut world = World::new();
     world.stop_mover();
