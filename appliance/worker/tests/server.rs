@@ -11,7 +11,7 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen,
     recv, send, socket_with,
 };
-use stayput_worker::client::Client;
+use stayput_worker::client::{Client, PATIENCE};
 use stayput_worker::disk::Linux;
 use stayput_worker::protocol::{Answer, LONGEST, Refusal, Request};
 use stayput_worker::server::{Ended, Notice, Peer, serve};
