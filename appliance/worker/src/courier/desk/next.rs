@@ -13,7 +13,7 @@ impl Desk {
         }
         actions.extend(self.notes.drain(..).map(Action::Note));
         self.ask_mover(now, &mut actions);
-        self.fetch(now, &mut actions);
+        self.fetch(&mut actions);
         self.delete(now, &mut actions);
         self.hide(now, &mut actions);
         self.receive(now, &mut actions);
@@ -56,8 +56,8 @@ impl Desk {
                 Step::Doomed | Step::Returned(_) | Step::Called => continue,
             }
             if !held.renewing && now.until(held.deadline) < MARGIN {
-                if !held.waits {
-                    // Nobody has said yet that its file is not there: it is kept until somebody does.
+                if !held.waits || held.step == Step::Fetching {
+                    // Nobody has said yet whether its file is there: it is kept until somebody does, however long that takes.
                     held.until = held.until.max(now.plus(LEASE));
                 }
                 if held.until > held.deadline {
@@ -133,13 +133,11 @@ impl Desk {
         orders
     }
 
-    fn fetch(&mut self, now: Boot, actions: &mut Vec<Action>) {
+    fn fetch(&mut self, actions: &mut Vec<Action>) {
         while self.has_mover() && self.fitness == Fitness::Fit && self.fetching < FETCHES {
             let Some(slot) = self.to_fetch.pop_front() else { return };
             if let Some(held) = self.held.get_mut(&slot).filter(|held| held.step == Step::Ready) {
                 held.step = Step::Fetching;
-                // However long the bytes take: the receipt is renewed until they are there.
-                held.until = now.plus(Duration::from_secs(u64::from(crate::courier::LONGEST)));
                 self.fetching += 1;
                 actions.push(Action::Fetch { slot, objects: held.objects.clone() });
             }
