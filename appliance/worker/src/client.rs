@@ -32,7 +32,7 @@ impl Client {
     /// Connects to the mover at `path` and says hello. Each later answer may take as long as `patience`.
     pub fn connect(path: &Path, patience: Duration) -> Result<Self> {
         Self::greet(path, patience).map_err(|error| match error {
-            Error::NoMover { source: Errno::AGAIN, .. } | Error::Socket { source: Errno::AGAIN, .. } => {
+            Error::NoMover { source: Errno::AGAIN, .. } | Error::Silent => {
                 Error::Engaged { path: path.to_owned() }
             }
             error => error,
