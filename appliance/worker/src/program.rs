@@ -103,7 +103,7 @@ fn usage() -> String {
 const EXITS: &str = "\
 exit codes: 0 fine or told to stop, 1 something was found wrong or the disk failed at work, 64 wrong command line,
   65 the log is damaged, 69 the other half cannot be reached, 73 a folder or the socket is not to be had,
-  74 the disk does not read or write, 75 another mover is at work here or serves another, 77 could not be confined, 78 a wrong setting
+  74 the disk does not read or write, 75 another mover is at work here, or this one serves another, 77 could not be confined, 78 a wrong setting
 ";
 
 /// Says an error and ends with its code.

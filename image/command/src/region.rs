@@ -17,22 +17,17 @@ use crate::exit::{Code, Fault};
 use crate::tree::SourceTree;
 
 /// Runs the command.
-pub fn local(
-    tree: impl FnOnce() -> anyhow::Result<SourceTree>,
-    args: &RegionLocalArgs,
-) -> anyhow::Result<()> {
-    let starts_emulator = args.emulator == Some(None);
-    let tree = if args.out.is_none() || starts_emulator { Some(tree()?) } else { None };
-    let folder = match (&args.out, &tree) {
-        (None, Some(tree)) => tree.root().join("output/region"),
-        (out, _) => out.clone().unwrap_or_default(),
+pub fn local(tree: impl Fn() -> anyhow::Result<SourceTree>, args: &RegionLocalArgs) -> anyhow::Result<()> {
+    let folder = match &args.out {
+        Some(folder) => folder.clone(),
+        None => tree()?.root().join("output/region"),
     };
     // Before anything else: what is asked to end while it starts ends, too.
     let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])
         .context("could not watch for Ctrl-C")?;
     // It ends with this function.
-    let _emulator = match &tree {
-        Some(tree) if starts_emulator => Some(emulator(&tree.emulator(), &folder)?),
+    let _emulator = match args.emulator {
+        Some(None) => Some(emulator(&tree()?.emulator(), &folder)?),
         _ => None,
     };
     let region =

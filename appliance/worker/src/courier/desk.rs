@@ -408,8 +408,9 @@ impl Desk {
         held.step = Step::Watching(now.plus(if held.objects.is_empty() { WATCH } else { REFETCH }));
         held.waits = true;
         let left = now.until(held.until).as_secs();
-        let bytes: usize = self.watched().map(|held| held.bytes).sum();
-        if self.watching() > WATCHED || bytes > WATCHED_BYTES {
+        let (count, bytes) =
+            self.watched().fold((0, 0), |(count, bytes), held| (count + 1, bytes + held.bytes));
+        if count > WATCHED || bytes > WATCHED_BYTES {
             self.give_back(slot, u32::try_from(left).unwrap_or(0));
         }
     }

@@ -41,7 +41,9 @@ pub enum Finding {
     },
     /// Orders are set aside too late.
     #[error(
-        "the queue sets an order aside after {receives} deliveries, which takes {} at least, and keeps it for {}; an order whose file          does not come is dropped without a trace; set maxReceiveCount to {better}", hours(*waits), hours(*retention)
+        "the queue sets an order aside after {receives} deliveries, which takes {} at least, and keeps it for {}; an order whose file \
+         does not come is dropped without a trace; set maxReceiveCount to {better}",
+        hours(*waits), hours(*retention)
     )]
     ManyReceives {
         /// The count.
@@ -75,7 +77,8 @@ pub enum Finding {
     },
     /// Its rules could not be read.
     #[error(
-        "the queue's rules could not be read, so the waiting is spread over guessed ones; allow the role sqs:GetQueueAttributes on it"
+        "the queue's rules could not be read, so the waiting is spread over guessed ones; allow the role \
+         sqs:GetQueueAttributes on it"
     )]
     Unread,
     /// Too many messages are in flight.
@@ -160,7 +163,13 @@ mod tests {
         let many = findings(&queue(Some(1000), 1), None);
         let (waits, retention) = (Duration::from_secs(120_000), Duration::from_secs(DAY));
         assert_eq!(many, [Finding::ManyReceives { receives: 1000, waits, retention, better: 4 }]);
-        assert!(many[0].to_string().contains("takes 33 hours at least, and keeps it for 24"), "{}", many[0]);
+        assert!(
+            many[0]
+                .to_string()
+                .contains("takes 33 hours at least, and keeps it for 24 hours; an order whose file does not"),
+            "{}",
+            many[0]
+        );
         assert_eq!(findings(&queue(Some(576), 1), None), []);
         assert_eq!(findings(&queue(Some(4), 1), None), []);
         let short = Attributes { retention: Duration::from_secs(3600), ..queue(Some(10), 0) };
