@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -22,8 +22,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(folder: &std::path::Path) -> Self {
+    fn start(folder: &std::path::Path, more: &[&str]) -> Self {
         let mut child = command(folder, &["--region", "eu-west-1", "--address", "10.0.2.2"])
+            .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -41,6 +42,15 @@ impl Running {
         }
     }
 
+    /// Ctrl-C; what it says until it has ended.
+    fn interrupt(mut self) -> String {
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{rest}");
+        rest
+    }
+
     /// What stands behind a word at the beginning of a line.
     fn value(&self, name: &str) -> &str {
         self.said.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim()
@@ -50,7 +60,7 @@ impl Running {
 #[test]
 fn it_says_where_it_is_obeys_lines_and_ends_on_ctrl_c() {
     let folder = tempfile::tempdir().unwrap();
-    let mut running = Running::start(folder.path());
+    let mut running = Running::start(folder.path(), &[]);
     assert!(running.value("hosts").contains("ssm.eu-west-1.amazonaws.com"), "{}", running.said);
     assert_eq!(running.value("id").len(), 36);
     assert_eq!(running.value("code").len(), 20);
@@ -76,10 +86,7 @@ fn it_says_where_it_is_obeys_lines_and_ends_on_ctrl_c() {
     std::thread::sleep(Duration::from_millis(300));
     TcpStream::connect(running.value("HTTPS")).unwrap();
 
-    kill_process(Pid::from_child(&running.child), Signal::INT).unwrap();
-    let mut rest = String::new();
-    running.out.read_to_string(&mut rest).unwrap();
-    assert!(running.child.wait().unwrap().success());
+    let rest = running.interrupt();
     assert!(rest.contains("registrations 0"), "{rest}");
 }
 
@@ -90,7 +97,7 @@ fn a_region_that_is_none_and_a_port_that_is_taken_are_said() {
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("frankfurt"), "{wrong:?}");
 
-    let mut running = Running::start(folder.path());
+    let mut running = Running::start(folder.path(), &[]);
     let port = running.value("HTTPS").rsplit_once(':').unwrap().1.to_owned();
     let taken = command(folder.path(), &["--port", &port]).output().unwrap();
     assert_eq!(taken.status.code(), Some(1), "{taken:?}");
@@ -98,4 +105,33 @@ fn a_region_that_is_none_and_a_port_that_is_taken_are_said() {
     assert!(said.contains("could not listen") && said.contains("choose another"), "{said}");
     running.child.kill().unwrap();
     running.child.wait().unwrap();
+}
+
+#[test]
+fn an_emulator_that_is_not_installed_is_said_with_the_command_for_it() {
+    let tree = tempfile::tempdir().unwrap();
+    std::fs::create_dir(tree.path().join("image")).unwrap();
+    std::fs::write(tree.path().join("image/packages.toml"), "").unwrap();
+    let mut asked = command(&tree.path().join("out"), &["--emulator", "--tree"]);
+    let missing = asked.arg(tree.path()).output().unwrap();
+    assert_eq!(missing.status.code(), Some(7), "{missing:?}");
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("scripts/emulator ministack"), "{missing:?}");
+}
+
+#[test]
+#[ignore = "needs the emulator: scripts/test image installs it"]
+fn the_installed_emulator_is_behind_it_and_ends_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let emulator = stayput_desk::Emulator::address();
+    let running = Running::start(folder.path(), &["--emulator"]);
+    assert!(running.value("hosts").contains("sqs.eu-west-1.amazonaws.com"), "{}", running.said);
+    TcpStream::connect(emulator).unwrap();
+    running.interrupt();
+    assert!(TcpStream::connect(emulator).is_err(), "the emulator is still there");
+
+    let _other = TcpListener::bind(emulator).unwrap();
+    let taken = command(folder.path(), &["--emulator"]).output().unwrap();
+    assert_eq!(taken.status.code(), Some(1), "{taken:?}");
+    let said = String::from_utf8_lossy(&taken.stderr);
+    assert!(said.contains(&format!("--emulator {emulator}")), "{said}");
 }
