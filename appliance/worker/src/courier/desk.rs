@@ -6,7 +6,8 @@
 //! * its file is durably moved: deleted, and the mover is told;
 //! * it cannot be carried out as it is: put back for a while, so that the queue's redrive policy counts and sets it aside;
 //! * its file has not come by the end of its step of the [`Ladder`]: left to come again. Until then the mover is asked every
-//!   two seconds, and its receipt is renewed for a few minutes at a time, so that after a power cut it comes back soon.
+//!   two seconds, and its receipt is renewed for a few minutes at a time, so that after a power cut it comes back soon. A move
+//!   that failed is tried once a minute.
 //!
 //! Times run from the moment in which a call was *sent*: the service may have counted from then.
 
@@ -36,6 +37,8 @@ const LEASE: Duration = Duration::from_secs(300);
 const MARGIN: Duration = Duration::from_secs(60);
 /// How often the mover is asked again for a file that has not come.
 const WATCH: Duration = Duration::from_secs(2);
+/// How soon the mover is asked again for a file that it could not move: what fails is in its log each time, and synced.
+const RETRY: Duration = Duration::from_secs(60);
 /// How soon an object is fetched again when it could not be.
 const REFETCH: Duration = Duration::from_secs(15);
 /// How many messages' objects are fetched at the same time.
@@ -390,7 +393,9 @@ impl Desk {
                 self.doom(now, slot);
             }
             Disposition::Later if self.stopping => self.give_back(slot, 0),
-            Disposition::Later => self.watch(now, slot),
+            Disposition::Later if !held.objects.is_empty() => self.watch(now, slot, REFETCH),
+            Disposition::Later if outcome == Outcome::Failed => self.watch(now, slot, RETRY),
+            Disposition::Later => self.watch(now, slot, WATCH),
             Disposition::Leave => {
                 let (receives, message) = (held.receives, held.id.clone());
                 if outcome == Outcome::Conflict {
@@ -402,10 +407,11 @@ impl Desk {
         }
     }
 
-    /// Keeps a message whose file has not come, or leaves it to the queue for its step when too much is kept already.
-    fn watch(&mut self, now: Boot, slot: u64) {
+    /// Keeps a message whose file has not come and asks for it `later`, or leaves it to the queue for its step when too much
+    /// is kept already.
+    fn watch(&mut self, now: Boot, slot: u64, later: Duration) {
         let Some(held) = self.held.get_mut(&slot) else { return };
-        held.step = Step::Watching(now.plus(if held.objects.is_empty() { WATCH } else { REFETCH }));
+        held.step = Step::Watching(now.plus(later));
         held.waits = true;
         let left = now.until(held.until).as_secs();
         let (count, bytes) =
@@ -449,7 +455,7 @@ impl Desk {
             Err(trouble) => {
                 self.tally.trouble(trouble);
                 self.notes.push(Note::Trouble(trouble));
-                self.watch(now, slot);
+                self.watch(now, slot, REFETCH);
             }
         }
     }

@@ -46,6 +46,19 @@ fn a_file_that_comes_after_its_order_is_taken_within_five_seconds() {
 }
 
 #[test]
+fn a_move_that_failed_is_tried_once_a_minute_for_each_try_is_written_down() {
+    let mut world = World::new();
+    world.send("large");
+    world.outcomes.insert("large".to_owned(), Outcome::Failed);
+    world.pass(600_000);
+    let tries = world.asked_at("large").len();
+    assert!((9..=11).contains(&tries), "{tries} tries in ten minutes");
+    world.outcomes.insert("large".to_owned(), Outcome::Done);
+    world.pass(62_000);
+    assert_eq!(world.deleted.len(), 1);
+}
+
+#[test]
 fn more_waiting_orders_than_can_be_watched_wait_on_the_queue_and_hold_nothing_up() {
     let mut world = World::new();
     for number in 0..WATCHED + 300 {
