@@ -85,8 +85,10 @@ fn what_is_no_order_and_what_is_in_the_way_is_set_aside_by_the_queue(emulator: &
         format!("../{SECRET}"),
         "{\"file\":\"a\\u0000\"}".to_owned(),
     ];
-    site.control.send(&site.queues.orders, bodies.clone());
     site.start();
+    // Until the rules are read the courier takes the queue for one that keeps messages for days.
+    site.until("read, the rules", 30, |site| site.log().contains("keeps messages for only"));
+    site.control.send(&site.queues.orders, bodies.clone());
     site.until("said", 30, |site| site.code() == "WRK-04");
     let aside = |site: &Site| site.control.depth(&site.queues.aside).visible;
     site.until("set aside", 150, |site| aside(site) == 4);
