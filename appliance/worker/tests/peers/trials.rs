@@ -87,7 +87,7 @@ fn what_is_no_order_and_what_is_in_the_way_is_set_aside_by_the_queue(emulator: &
     ];
     site.start();
     // Until the rules are read the courier takes the queue for one that keeps messages for days.
-    site.until("read, the rules", 30, |site| site.log().contains("keeps messages for only"));
+    site.until("told the rules", 30, |site| site.log().contains("keeps messages for only"));
     site.control.send(&site.queues.orders, bodies.clone());
     site.until("said", 30, |site| site.code() == "WRK-04");
     let aside = |site: &Site| site.control.depth(&site.queues.aside).visible;
