@@ -407,8 +407,8 @@ impl Desk {
         }
     }
 
-    /// Keeps a message whose file has not come and asks for it so much `later`, or leaves it to the queue for its step when too much
-    /// is kept already.
+    /// Keeps a message whose file has not come and asks for it so much `later`, or leaves it to the queue for its step when
+    /// too much is kept already.
     fn watch(&mut self, now: Boot, slot: u64, later: Duration) {
         let Some(held) = self.held.get_mut(&slot) else { return };
         held.step = Step::Watching(now.plus(later));
